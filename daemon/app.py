@@ -257,4 +257,4 @@ def _ports(
 
 def _shared(settings: Settings, *, bus: Bus, clock: Clock, metrics: Metrics) -> Shared:
     keeper = Keeper(bus.replicas, lease_seconds=settings.replicas.lease_seconds, clock=clock, meter=metrics)
-    return Shared(sharing=keeper, carrier=bus.carrier)
+    return Shared(sharing=keeper, carrier=bus.carrier, lease_seconds=settings.replicas.lease_seconds)

@@ -20,7 +20,7 @@ from daemon.bus.deadletters import letter_of
 from daemon.bus.delivering import Delivery
 from daemon.bus.natsclient import UNREADABLE
 from daemon.bus.serving import Served, durable_of
-from daemon.errors import InvalidEvent, InvalidInput, VerdictdError
+from daemon.errors import InvalidEvent, InvalidInput, TransientError, VerdictdError
 from daemon.events.announced import Announced
 from daemon.events.announcing import read_release
 from daemon.events.commanding import read_command
@@ -161,6 +161,9 @@ class NatsCommandSource:
                 except GeneratorExit:
                     await delivery.put_back()
                     raise
+                except TransientError:
+                    await delivery.put_back(delay_seconds=RETRY_SECONDS)
+                    continue
                 await delivery.acknowledge()
 
 

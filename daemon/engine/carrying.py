@@ -15,8 +15,8 @@ from daemon.errors import InvalidInput, NotFound, Refused, TransientError, Unava
 from daemon.model import Command, Release, ReleaseView
 from daemon.ports.sharing import Carrier
 
-PATIENCE_SECONDS: Final = 10.0
-"""Twice what a dead replica's place is empty."""
+LEASES_AND_SECONDS: Final = (2.0, 5.0)
+"""How long is tried: twice as long as a dead replica's place is empty, and what it takes to read what was kept."""
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True, tag="submission"):
@@ -53,8 +53,10 @@ _PERMANENT: Final = {kind.__name__: kind for kind in (NotFound, Refused)}
 class Carrying:
     """Both ends of it, on ``carrier``."""
 
-    def __init__(self, carrier: Carrier, *, clock: Clock) -> None:
+    def __init__(self, carrier: Carrier, *, lease_seconds: float, clock: Clock) -> None:
         self._carrier = carrier
+        leases, seconds = LEASES_AND_SECONDS
+        self._patience_seconds = leases * lease_seconds + seconds
         self._clock = clock
 
     async def carry(self, said: Said, *, where: Callable[[], Awaitable[str | None]]) -> ReleaseView | None:
@@ -69,7 +71,7 @@ class Carrying:
             VerdictdError: what the other one says.
         """
         words = msgspec.json.encode(said)
-        end = self._clock.monotonic() + PATIENCE_SECONDS
+        end = self._clock.monotonic() + self._patience_seconds
         for pause in pauses():
             try:
                 replica = await where()

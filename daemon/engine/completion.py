@@ -32,7 +32,7 @@ from daemon.engine.registry import Registry
 from daemon.engine.session import Session
 from daemon.engine.takenback import UndoLog
 from daemon.engine.tenure import DECISION_KEPT_WITHIN_SECONDS, Tenure
-from daemon.errors import Conflict, Refused, VerdictdError
+from daemon.errors import Blocked, Conflict, Refused, VerdictdError
 from daemon.logs import release_bound
 from daemon.model import Action, Freeze, Stage, TimedStep
 from daemon.placement import Undo
@@ -224,8 +224,22 @@ class Completion:
         def settled(intents: tuple[Undo, ...]) -> None:
             self._put(takenback.settled(self._current(session), intents))
 
+        is_old = False
+
+        async def allowed() -> bool:
+            """What was asked before a wait, also in an earlier try, may not be so any more; freezes are looked at here."""
+            nonlocal is_old
+            is_old = is_old or not self._tenure.is_sure()
+            await self._tenure.soon_sure()
+            if is_old:
+                await self._follow_freezes()
+                begun = session if session.stage is Stage.REVERTING else replace(session, intents=())  # these were only intended
+                if (freeze := self._frozen(begun)) is not None:
+                    raise Blocked(freezing.words(freeze))
+            return is_old
+
         return UndoLog(
-            allowed=self._tenure.sure,
+            allowed=allowed,
             intends=intends,
             changed=changed,
             settled=settled,

@@ -19,7 +19,7 @@ from typing import Final, TypeVar
 
 from daemon.aio.tasks import background
 from daemon.engine.takenback import UndoLog, intents_of
-from daemon.errors import Defect, PermanentError, VerdictdError
+from daemon.errors import Blocked, Defect, PermanentError, VerdictdError
 from daemon.model import Release
 from daemon.packages import defects_of
 from daemon.placement import ObjectName, PatchReceipt, Placement, Undo
@@ -32,13 +32,16 @@ T = TypeVar("T")
 NOTED_WITHIN_SECONDS: Final = 0.05
 """How long a patch waits, once it is known who would serve, for what it will change to be safe: a store that is slow costs harm."""
 
+ASKED_AGAIN_SECONDS: Final = 1.0
+"""How long a patch that had to wait does so for another answer to who would serve."""
+
 
 @dataclass(frozen=True, slots=True)
 class AllowedOwner:
     """Implements ``Owner``: it is told nothing before that is allowed."""
 
     owner: Owner
-    allowed: Callable[[], Awaitable[None]]
+    allowed: Callable[[], Awaitable[bool]]
 
     @property
     def name(self) -> str:
@@ -85,7 +88,8 @@ class ContainedRouter:
             async with self._noting(release, located):
                 pass
         self.noted.clear()
-        await self.undo_log.allowed()
+        if await self.undo_log.allowed():
+            await self._ask_again(release, located)
         try:
             receipt = await self._tried(lambda: self.router.revert(release, located=located))
         except PermanentError:
@@ -99,6 +103,17 @@ class ContainedRouter:
         again = {part.object for part in receipt.failed if not isinstance(part.failure, PermanentError)}
         await self._settle(tuple(one for one in self.intents.values() if one.object not in again))
         return receipt
+
+    async def _ask_again(self, release: Release, located: str) -> None:
+        """Who would serve now. Raises ``Blocked``, and nothing else: an unknown answer never holds a patch up."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ASKED_AGAIN_SECONDS):
+                try:
+                    await self._tried(lambda: self.router.check_baseline(release, located=located))
+                except Blocked:
+                    raise
+                except VerdictdError as error:
+                    log.info("who would serve could not be asked again", extra={"reason": str(error)})
 
     async def canary_gets_traffic(self, release: Release, *, located: str = "") -> str | None:
         """See ``TrafficRouter``."""

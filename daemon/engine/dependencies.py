@@ -98,10 +98,11 @@ class Sink:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shared:
-    """Which services are whose, and the way to whoever has one."""
+    """Which services are whose, and the way to whoever has one, who is replaced when silent for ``lease_seconds``."""
 
     sharing: Sharing
     carrier: Carrier
+    lease_seconds: float = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -194,6 +194,8 @@ class Engine:
             session = self._registry.find_running(release_id)
         if session is None or session.stage not in {Stage.LOCATING, Stage.WATCHING}:
             raise Refused(f"release {release_id} is decided already: {await self._decision(release_id)}")
+        if not self._tenure.is_sure():
+            raise Unavailable("this replica is not sure that the release is still its own; try again")
         after = deciding.commanded(session, command, now=self._ports.clock.now())
         at_work.supervisor.decided(after)
         return view(after)
@@ -408,7 +410,7 @@ class Engine:
                 assert_never(said)
 
     def _carrying(self, shared: Shared) -> Carrying:
-        return Carrying(shared.carrier, clock=self._ports.clock)
+        return Carrying(shared.carrier, lease_seconds=shared.lease_seconds, clock=self._ports.clock)
 
     def _take_what_comes(self, group: asyncio.TaskGroup) -> None:
         """A task for each source of events, and one for commands."""

@@ -15,6 +15,7 @@ from typing import NoReturn
 from daemon.aio.backoff import pauses
 from daemon.aio.clock import Clock
 from daemon.errors import Defect, Elsewhere, InvalidInput, NotFound, Refused, TransientError, VerdictdError
+from daemon.model import Command
 from daemon.packages import defects_of
 from daemon.ports.events import Announcement, CommandSource, EndAnnouncement, EventSource, ExaminedSource, SentAnnouncement
 from daemon.ports.service import Meter, ReleaseService
@@ -207,16 +208,31 @@ class CommandConsumer:
 
     async def _take_all(self) -> None:
         async with aclosing(self._source.commands()) as commands:
-            async for release_id, command in commands:
-                self.upkeep.works()
-                about = {"release": release_id, "command": command.command}
+            coming: Awaitable[tuple[str, Command]] = anext(commands)
+            while True:
                 try:
-                    await self._releases.command(release_id, command)
-                except VerdictdError as error:
-                    log.warning("command refused", extra={**about, "reason": str(error)})
-                except Exception as error:
-                    log.exception("a command failed", extra=about)
-                    self._meter.failed("command", error)
+                    release_id, command = await coming
+                except StopAsyncIteration:
+                    return
+                self.upkeep.works()
+                not_now = await self._carry_out(release_id, command)
+                coming = anext(commands) if not_now is None else commands.athrow(not_now)
+
+    async def _carry_out(self, release_id: str, command: Command) -> TransientError | None:
+        """Why it could not be done now, where that may be otherwise in a while."""
+        about = {"release": release_id, "command": command.command}
+        try:
+            await self._releases.command(release_id, command)
+        except TransientError as error:
+            log.warning("a command comes again", extra={**about, "reason": str(error)})
+            self._meter.failed("command", error)
+            return error
+        except VerdictdError as error:
+            log.warning("command refused", extra={**about, "reason": str(error)})
+        except Exception as error:
+            log.exception("a command failed", extra=about)
+            self._meter.failed("command", error)
+        return None
 
 
 def _service_of(announcement: Announcement) -> tuple[str, str] | None:

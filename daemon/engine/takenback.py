@@ -28,8 +28,9 @@ async def _nowhere(intents: tuple[Undo, ...]) -> None:
     del intents
 
 
-async def _at_once() -> None:
+async def _at_once() -> bool:
     """Nobody has to be asked."""
+    return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,14 +38,15 @@ class UndoLog:
     """Where it goes what a revert is about to change, and what it has changed. By default nowhere.
 
     Attributes:
-        allowed: returns when it may be written, and owners told; called before each time that this is done.
+        allowed: returns when it may be written, and owners told; called before each time that this is done. True: what was asked
+            before may be old by now. Raises ``Unavailable`` where it may not now, ``Blocked`` where it may not any more.
         intends: is told before a patch what it may change, and returns when that is safe. The patch does not wait long for it.
         changed: is told what was changed; intents of the same objects are answered by it.
         settled: is told of which intents nothing is to be kept: they were not carried out, or are told to ``changed``.
         intents: those that were kept before and are not answered.
     """
 
-    allowed: Callable[[], Awaitable[None]] = _at_once
+    allowed: Callable[[], Awaitable[bool]] = _at_once
     intends: Callable[[tuple[Undo, ...]], Awaitable[None]] = _nowhere
     changed: Callable[[tuple[Undo, ...]], None] = lambda undos: None
     settled: Callable[[tuple[Undo, ...]], None] = lambda intents: None

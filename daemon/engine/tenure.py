@@ -19,6 +19,8 @@ HELD: Final = "held"
 """The step from which on a replica has had it; the detail says which, and under which number."""
 DECISION_KEPT_WITHIN_SECONDS: Final = 0.05
 """How long a revert waits for its decision to be kept."""
+SURE_WITHIN_SECONDS: Final = 2.0
+"""How long one try of a revert waits until it may be done."""
 _PLACE_SECONDS: Final = 5.0
 _LOOK_SECONDS: Final = 0.05
 
@@ -47,6 +49,22 @@ class Tenure:
         detail = f"replica {self._sharing.me}, number {self.number(session.release)}"
         last = next((mark.detail for mark in reversed(session.marks) if mark.step == HELD), "")
         return session if last == detail else session.marked(HELD, at=now, detail=detail)
+
+    def is_sure(self) -> bool:
+        """Whether what this replica holds is surely its own now."""
+        return self._sharing is None or self._sharing.is_sure()
+
+    async def soon_sure(self) -> None:
+        """Wait a moment until it is: for what must not be done on answers that have become old meanwhile.
+
+        Raises:
+            Unavailable: it is not.
+        """
+        try:
+            async with asyncio.timeout(SURE_WITHIN_SECONDS):
+                await self.sure()
+        except TimeoutError as error:
+            raise Unavailable("this replica is not sure that the release is still its own") from error
 
     async def sure(self) -> None:
         """Wait until what this replica holds is surely its own; whoever waits is cancelled when it is lost."""

@@ -95,7 +95,10 @@ class CommandSource(Protocol):
     """Where a person's or a pipeline's words about running releases come from, besides the API."""
 
     def commands(self) -> AsyncGenerator[tuple[str, Command], None]:
-        """Pairs of release id and command as they come, for ever. One has been carried out when the next is asked for."""
+        """Pairs of release id and command as they come, for ever. One has been carried out when the next is asked for.
+
+        Where a ``TransientError`` is thrown in instead it could not be done now, and comes again.
+        """
         ...
 
 

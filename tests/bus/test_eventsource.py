@@ -18,7 +18,7 @@ from daemon.bus.delivering import Waiting
 from daemon.bus.eventsource import NatsAnnouncement
 from daemon.bus.opening import Bus, open_bus
 from daemon.bus.streams import ensure_streams
-from daemon.errors import InvalidEvent
+from daemon.errors import InvalidEvent, Unavailable
 from daemon.events.hearing import Hearing
 from daemon.model import Command, Outline
 from daemon.watcher.awaited import AwaitedCanaries
@@ -316,6 +316,17 @@ async def test_commands_arrive_with_their_release_and_are_kept_while_nobody_list
     async with open_bus(nats_server.settings, cluster="prod") as bus, aclosing(bus.commands.commands()) as commands:
         # The one that nobody asked on after may not have been carried out.
         assert await anext(commands) == ("web-1", Command(command="promote", by="ann"))
+
+
+async def test_a_command_that_cannot_be_carried_out_now_comes_again(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(eventsource, "RETRY_SECONDS", 0.1)
+    for release_id in ("web-1", "web-2"):
+        await bus.connection.jetstream.publish(f"verdictd.command.{release_id}", b'{"command":"cancel"}')
+    async with asyncio.timeout(40), aclosing(bus.commands.commands()) as commands:
+        cancel = Command(command="cancel")
+        assert await anext(commands) == ("web-1", cancel)
+        assert await commands.athrow(Unavailable("nobody has it now")) == ("web-2", cancel)
+        assert await anext(commands) == ("web-1", cancel)
 
 
 @pytest.mark.parametrize(

@@ -204,6 +204,29 @@ async def test_a_command_that_is_refused_or_breaks_keeps_no_other_from_being_car
     assert [what for what, _ in scene.meter.failures] == ["command"]
 
 
+async def test_a_command_that_cannot_be_carried_out_now_is_its_sources_again_and_keeps_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene = Scene()
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        command, given = engine.command, list[str]()
+
+        async def watched(release_id: str, word: Command) -> object:
+            given.append(release_id)
+            if release_id == "away":
+                raise Unavailable("the replica that has this service does not answer")
+            return await command(release_id, word)
+
+        monkeypatch.setattr(engine, "command", watched)
+        for release_id in ("away", ID):
+            scene.events.words.put_nowait((release_id, Command(command="cancel")))
+        await until(lambda: engine.views()[0].stage is Stage.ENDED)
+    assert given == ["away", ID]
+    assert [release_id for release_id, _ in scene.events.postponed] == ["away"]
+    assert [what for what, _ in scene.meter.failures] == ["command"]
+
+
 class Ending(HandAnnouncement):
     """That a release is over."""
 

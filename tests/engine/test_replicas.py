@@ -364,3 +364,83 @@ async def test_readiness_says_that_a_replica_cannot_be_sure_of_its_part() -> Non
         assert a.problems["replicas"] is None
         both.replicas.sharing["a"].problem = "no connection to NATS"
         assert a.problems["replicas"] == "no connection to NATS"
+
+
+async def test_a_word_to_a_replica_that_is_not_sure_is_not_carried_out_there_and_said_so() -> None:
+    async with AsyncExitStack() as stack:
+        both = Both(stack)
+        a, _ = await both.start()
+        await a.submit(RELEASE, release_id=ID)
+        await until(lambda: b'"watching"' in both.kept)
+        both.replicas.sharing["a"].lasting.clear()
+        with pytest.raises(Unavailable, match="not sure"):
+            await a.command(ID, Command(command="promote"))
+        assert a.views()[0].stage is Stage.WATCHING
+        both.replicas.sharing["a"].lasting.set()
+        await a.command(ID, Command(command="promote"))
+        assert (await verdict_of(a)).by == "person"
+
+
+async def test_a_revert_that_may_not_be_done_fails_in_bounded_time_and_is_not_gone_on_with_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tenure, "SURE_WITHIN_SECONDS", 0.001)
+    async with AsyncExitStack() as stack:
+        both = Both(stack)
+        a, _ = await both.start()
+        await a.submit(RELEASE, release_id=ID)
+        await until(lambda: b'"watching"' in both.kept)
+        both.replicas.sharing["a"].lasting.clear()
+        both.fail()
+        await until(lambda: a.views()[0].stage is Stage.PUBLISHING)
+        assert both.patches == 0
+        both.replicas.sharing["a"].lasting.set()
+        verdict = await verdict_of(a)
+        assert verdict.action is Action.FAILED
+        assert "not sure" in verdict.reason
+
+
+@pytest.mark.parametrize("happens", ["freeze", "gone"])
+async def test_a_revert_that_had_to_wait_asks_again_for_freezes_and_who_would_serve(happens: str) -> None:
+    async with AsyncExitStack() as stack:
+        both = Both(stack)
+        a, b = await both.start()
+        await a.submit(RELEASE, release_id=ID)
+        await until(lambda: b'"watching"' in both.kept)
+        both.replicas.sharing["a"].lasting.clear()
+        both.fail()
+        await until(lambda: b'"reverting"' in both.kept)
+        await asyncio.sleep(0.1)
+        if happens == "freeze":
+            await b.freeze(Freeze(by="ana", since=1.0))
+        else:
+            both.scenes[0].router.ready = 0
+        both.replicas.sharing["a"].lasting.set()
+        verdict = await verdict_of(a)
+        assert (verdict.action, both.patches) == (Action.BLOCKED, 0)
+
+
+async def test_a_service_that_is_lost_and_gained_again_while_the_store_is_away_is_taken_up_once() -> None:
+    async with AsyncExitStack() as stack:
+        both = Both(stack)
+        a, b = await both.start()
+        await a.submit(RELEASE, release_id=ID)
+        await until(lambda: b'"watching"' in both.kept)
+        begun = list[str]()
+        both.scenes[1].meter.admitted = lambda release_id, release: begun.append(release_id)  # type: ignore[method-assign]
+        loads, items = asyncio.Event(), both.scenes[0].sessions.items
+
+        async def late() -> object:
+            await loads.wait()
+            return await items()
+
+        both.scenes[0].sessions.items = late  # type: ignore[method-assign,assignment]
+        both.replicas.lose(RELEASE, "a")
+        both.replicas.give(RELEASE, "b")
+        await asyncio.sleep(0.01)
+        both.replicas.lose(RELEASE, "b")
+        both.replicas.give(RELEASE, "b")
+        loads.set()
+        await until(b.views)
+        await asyncio.sleep(0.1)
+        assert begun == [ID]

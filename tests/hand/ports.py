@@ -12,7 +12,7 @@ from config.policy import Failures, Policy
 from config.settings import Limits
 from daemon.engine.dependencies import Mesh, MeshCluster, Ports, Shared, Sink
 from daemon.engine.engine import Engine
-from daemon.errors import Blocked, Conflict, VerdictdError
+from daemon.errors import Blocked, Conflict, TransientError, VerdictdError
 from daemon.meshes.unsteered import UnsteeredRouter
 from daemon.model import AuditEntry, Cadence, Command, Outline, Reading, Release, Stage, TimedStep, Verdict, Watch
 from daemon.placement import ObjectName, PatchedObject, PatchReceipt, Placement, RouteChange, RouteReference
@@ -216,6 +216,7 @@ class HandEvents:
     def __init__(self) -> None:
         self.queue: asyncio.Queue[HandAnnouncement] = asyncio.Queue()
         self.words: asyncio.Queue[tuple[str, Command]] = asyncio.Queue()
+        self.postponed: list[tuple[str, Command]] = []
 
     async def announcements(self) -> AsyncGenerator[HandAnnouncement, None]:
         while True:
@@ -223,7 +224,11 @@ class HandEvents:
 
     async def commands(self) -> AsyncGenerator[tuple[str, Command], None]:
         while True:
-            yield await self.words.get()
+            word = await self.words.get()
+            try:
+                yield word
+            except TransientError:
+                self.postponed.append(word)
 
 
 class MemoryMeter:

@@ -36,6 +36,7 @@ class Afterwards:
         meter: Meter,
         limits: Limits,
         supersede_rivals: Callable[[Session], bool],
+        inherit: Callable[[Session, Session], None],
     ) -> None:
         self._registry = registry
         self._checkpoints = checkpoints
@@ -44,6 +45,7 @@ class Afterwards:
         self._meter = meter
         self._limits = limits
         self._supersede_rivals = supersede_rivals
+        self._inherit = inherit
 
     async def begin(self, release_id: str) -> None:
         """Begin the one after this release's promotion, unless it has begun, or there is none. Raises as the store does."""
@@ -68,6 +70,7 @@ class Afterwards:
         except Refused as error:
             self._checkpoints.remove(after_id)
             return f"it cannot be kept: {error}"
+        self._inherit(watch, session)  # its own look at the routes may find the baseline gone
         self._registry.put(watch)
         self._meter.admitted(after_id, watch.release)
         self._supersede_rivals(watch)  # one that has come meanwhile is newer

@@ -74,9 +74,13 @@ class Registry:
         """All running sessions."""
         return list(self._running.values())
 
+    def of_meshes(self, meshes: frozenset[str]) -> list[Session]:
+        """Running sessions of these meshes."""
+        return [s for s in self._running.values() if s.release.mesh in meshes]
+
     def sampled(self, meshes: frozenset[str]) -> list[Session]:
         """Sessions of these meshes whose counters are wanted."""
-        return [s for s in self._running.values() if s.release.mesh in meshes and _counters_wanted(s)]
+        return [s for s in self.of_meshes(meshes) if _counters_wanted(s)]
 
     def rivals(self, session: Session) -> list[Session]:
         """Running sessions of the same service, but for the watch after its promotion, or the one whose promotion it watches on."""

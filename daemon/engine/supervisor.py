@@ -89,6 +89,7 @@ class Supervisor:
                 meter=ports.meter,
                 limits=ports.limits,
                 supersede_rivals=self.supersede_rivals,
+                inherit=self._inherit,
             ),
             tenure=tenure,
             forget=self._forget,
@@ -209,6 +210,9 @@ class Supervisor:
     def _mesh(self, session: Session) -> Mesh:
         assert session.release.mesh is not None  # admission has filled it in
         return self._ports.meshes[session.release.mesh].of(session.release.strategy)
+
+    def _inherit(self, session: Session, of: Session) -> None:
+        self.weights[self._mesh(of).telemetry].inherit(session.release_id, of=of.release_id)
 
     def _forget(self, session: Session) -> None:
         self._ports.telemetry[self._mesh(session).telemetry].forget(session.release_id)

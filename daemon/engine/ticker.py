@@ -83,7 +83,7 @@ class Ticker:
                 log.exception("a tick failed", extra={"telemetry": self.name})
                 self._meter.failed("tick", error)
             if self._weights is not None and self._weights.due and (looking is None or looking.done()):
-                looking = group.create_task(self._weights.look(self._registry.sampled(self._meshes)), name=f"weights {self.name}")
+                looking = group.create_task(self._look(self._weights), name=f"weights {self.name}")
             if (wait := self._telemetry.wait_seconds) is not None:
                 await self._rest(wait)
                 next_tick = self._clock.monotonic()
@@ -93,6 +93,10 @@ class Ticker:
             if late > 0:
                 next_tick += interval * (late // interval)
             await self._clock.sleep(max(0.0, next_tick - self._clock.monotonic()))
+
+    async def _look(self, weights: Weights) -> None:
+        """At the releases of now: of one whose verdict is being told the watch after its promotion is still to know the pods."""
+        await weights.look(self._registry.of_meshes(self._meshes))
 
     async def _rest(self, seconds: float) -> None:
         """Wait while the source has nothing new; no longer than a new release or one at its end can wait: one interval."""

@@ -119,15 +119,15 @@ class Weights:
         return None if seen is None else seen.pods
 
     async def look(self, sessions: Sequence[Session]) -> None:
-        """Look at the routes of those releases that are watched, and forget all but these. Never raises for a route.
+        """Look at the routes of those of these releases that are watched, and forget all others. Never raises for a route.
 
         A look at none is no look: the first release that comes does not wait for the next one.
         """
         watching = [session for session in sessions if session.stage is Stage.WATCHING]
         if watching:
             self._looked_at = self._clock.monotonic()
-        sampled = {session.release_id for session in sessions}
-        self._seen = {release_id: seen for release_id, seen in self._seen.items() if release_id in sampled}
+        known = {session.release_id for session in sessions}
+        self._seen = {release_id: seen for release_id, seen in self._seen.items() if release_id in known}
         places = asyncio.Semaphore(_AT_A_TIME)
         await asyncio.gather(*(self._look_at(session, places) for session in watching))
 
@@ -163,6 +163,11 @@ class Weights:
         weight = split_percent(placement.routes) if has_weight(session.release.strategy) else None
         seen.note(weight, at=self._clock.now())
         seen.pods = _newest(placement.pods, before=seen.pods)
+
+    def inherit(self, release_id: str, *, of: str) -> None:
+        """This release has the arms of that one: their pods are known, whether its routes can still be read or not."""
+        if (seen := self._seen.get(of)) is not None:
+            self._seen[release_id] = _Seen(pods=seen.pods)
 
     async def _weigh(self, session: Session, places: asyncio.Semaphore) -> None:
         mesh = self._mesh(session)

@@ -17,12 +17,12 @@ from daemon.engine.dependencies import Mesh, MeshCluster
 from daemon.engine.session import Session
 from daemon.engine.weights import LOOK_SECONDS, STALE_SECONDS, Weights
 from daemon.errors import NotFound, Unavailable
-from daemon.model import Reading, Release, Watch
+from daemon.model import Reading, Release, Verdict, Watch
 from daemon.placement import Placement, split_percent
 from daemon.ports.routing import RouteFollower, TrafficRouter
 from daemon.recorder import Recorder
 from tests.hand.clock import HandClock
-from tests.hand.ports import HandRouter, HandTelemetry, Scene, route, running, until
+from tests.hand.ports import HandRouter, HandTelemetry, MemorySink, Scene, route, running, until
 from tests.hand.samples import ID, POLICY, RELEASE, healthy
 
 
@@ -112,6 +112,59 @@ async def test_the_pods_that_a_release_was_located_with_are_those_of_its_first_t
         await engine.submit(RELEASE, release_id=ID)
         await until(lambda: len(known) >= 3)
     assert known[-1] == PodsByArm(baseline=there, canary=there)
+
+
+@pytest.mark.parametrize("refusals", [0, 60], ids=["at once", "a minute later"])
+async def test_the_watch_after_a_promotion_knows_the_pods_of_the_release_though_the_baseline_is_gone(refusals: int) -> None:
+    """Whenever it begins: only when the broker has the first verdict."""
+
+    def there(name: str) -> ArmPods:
+        return ArmPods(pods=(ArmPod(name=name, namespace="shop", address="10.0.0.7", ready=True),))
+
+    arms = PodsByArm(baseline=there("old"), canary=there("new"))
+
+    class Podded(HandRouter):
+        async def locate(self, release: Release) -> Placement:
+            return msgspec.structs.replace(await super().locate(release), pods=arms)
+
+    class Told(HandTelemetry):
+        async def read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
+            known.extend(watch.pods for watch in watches if watch.alone)
+            return await super().read(watches)
+
+    class Gone(MemorySink):
+        async def publish(self, verdict: Verdict) -> None:
+            router.missing = NotFound("the baseline, Service web-v1, is not there")
+            await super().publish(verdict)
+
+    known: list[PodsByArm | None] = []
+    router = Podded()
+    policies = {"default": msgspec.structs.replace(POLICY, after="60s")}
+    scene = Scene(telemetry=Told([healthy()]), router=router, policies=policies, sink=Gone())
+    scene.sink.answers = [Unavailable("no answer")] * refusals
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await until(lambda: len(known) >= 3.0 * LOOK_SECONDS)
+    assert known == [arms] * len(known)
+
+
+async def test_what_was_seen_is_inherited_as_it_was_and_looked_at_anew() -> None:
+    def pods(name: str) -> PodsByArm:
+        arm = ArmPods(pods=(ArmPod(name=name, namespace="shop", address="10.0.0.7", ready=True),))
+        return PodsByArm(baseline=arm, canary=arm)
+
+    def placed(name: str) -> Placement:
+        return Placement(routes=(route("r"),), canary_percent=10.0, pods=pods(name))
+
+    clock = HandClock()
+    weights = weights_of(HandRouter(), clock)
+    weights.inherit("after", of=ID)
+    assert weights.pods("after") is None, "nothing was seen of it"
+    weights.saw(watched(), placed("a"))
+    weights.inherit("after", of=ID)
+    assert (weights.pods("after"), now(weights, clock, "after")) == (pods("a"), None)
+    weights.saw(watched("after"), placed("b"))
+    assert (weights.pods("after"), weights.pods(ID)) == (pods("b"), pods("a"))
 
 
 async def test_a_look_that_fails_by_a_defect_says_so_and_goes_on(caplog: pytest.LogCaptureFixture) -> None:

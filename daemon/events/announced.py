@@ -5,12 +5,15 @@ A reader is asked once, says nothing of what is not its own, and refuses what is
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
 from daemon.events.cloudevents import CloudEvent
 from daemon.events.hearing import Hearing
 from daemon.model import Outline, Release
+
+_EVENT: Final = "event\n"
 
 
 class Announced(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,4 +51,9 @@ class EventData:
 
 def origin(source: str, event_id: str) -> str:
     """The name of a CloudEvent or CDEvent for all time: another pair gives another name, whatever stands in the two."""
-    return "event\n" + msgspec.json.encode((source, event_id)).decode()
+    return _EVENT + msgspec.json.encode((source, event_id)).decode()
+
+
+def named(event_origin: str) -> tuple[str, str]:
+    """Source and id of the event that ``origin`` has named so."""
+    return msgspec.json.decode(event_origin.removeprefix(_EVENT), type=tuple[str, str])

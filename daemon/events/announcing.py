@@ -43,6 +43,8 @@ def _read_cloudevent(headers: Mapping[str, str], body: bytes, hearing: Hearing) 
 
 
 def _read_data(event: cloudevents.CloudEvent, hearing: Hearing, *, type_at: str) -> Announced:
+    if event.extensions.get(cloudevents.MAPPED) == "true":
+        hearing = hearing.of_mapped()
     for data in EVENT_DATA:
         if (announced := data.read(event, hearing)) is not None:
             return announced

@@ -19,9 +19,10 @@ goes before that. An event about something else, such as the end of a pipeline's
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
+from msgspec import Meta
 from msgspec.structs import replace
 
 from config import walking
@@ -53,8 +54,8 @@ _ENDED = frozenset({"service.removed", "service.rolledback"})
 class Context(msgspec.Struct, frozen=True, kw_only=True):
     """Of a CDEvent, what we read; fields of later versions pass unseen."""
 
-    id: str
-    source: str
+    id: Annotated[str, Meta(min_length=1)]
+    source: Annotated[str, Meta(min_length=1)]
     type: str
 
 

@@ -18,6 +18,8 @@ from daemon.events import decoding
 from daemon.events.decoding import Gathering
 
 STRUCTURED_JSON: Final = "application/cloudevents+json"
+MAPPED: Final = "verdictdmapped"
+"""The attribute, ``true``, of an event whose words were mapped when it was kept."""
 SPEC: Final = "https://cloudevents.io 1.0"
 
 _ATTRIBUTE = re.compile(r"[a-z0-9]{1,64}")

@@ -5,6 +5,7 @@ environment is the name of a cluster, as CDEvents have it. Both arms said make a
 looked for in the cluster. Where nobody looks, an outline is refused.
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -67,6 +68,11 @@ class Hearing:
                 [replace(one, path=environment) if by_environment and one.path == cluster else one for one in error.faults]
             ) from error
         return found, said
+
+    def of_mapped(self) -> "Hearing":
+        """What is known beside words that are this daemon's already: no row is about them a second time."""
+        self.tell("its words were mapped before")
+        return dataclasses.replace(self, mapping=())
 
     def is_elsewhere(self, cluster: str | None) -> bool:
         """Whether it is another daemon's."""

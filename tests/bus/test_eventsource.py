@@ -20,6 +20,8 @@ from daemon.bus.opening import Bus, open_bus
 from daemon.bus.streams import ensure_streams
 from daemon.errors import InvalidEvent, Unavailable
 from daemon.events.hearing import Hearing
+from daemon.http.hooks.senders import SENDERS
+from daemon.http.hooks.understanding import Received
 from daemon.model import Command, Outline
 from daemon.watcher.awaited import AwaitedCanaries
 from tests.events.test_hearing import cdevent
@@ -135,6 +137,29 @@ async def test_a_cdevent_without_arms_is_an_outline_by_the_mapping_and_the_broke
         await waiting[1].forget("web-1")
         await waiting[0].load()
         assert waiting[0].all() == []
+
+
+async def test_what_a_hook_keeps_comes_from_the_stream_as_the_release_that_it_was_answered(nats_server: Broker) -> None:
+    rows = (
+        MappingRow(service="web", environment="production", namespace="shop"),
+        MappingRow(service="web", name="web-staging", namespace="staging", policy="lax"),
+    )
+    hearing = Hearing(cluster="prod", finds_arms=True, mapping=rows)
+    repository = {"full_name": "octo/web", "html_url": "https://github.com/octo/web"}
+    deployment = {"deployment": {"id": 7, "sha": "f95f852b", "environment": "production"}, "repository": repository}
+    cdeployed = cdevent("deployed").replace(b"test123", b"production")
+    async with open_bus(nats_server.settings, cluster="prod", hearing=hearing) as bus:
+        for sender, body, headers in (
+            (SENDERS["github"], json.dumps(deployment).encode(), {"x-github-event": "deployment"}),
+            (SENDERS["cloudevents"], cdeployed, {}),
+        ):
+            answered = sender.read(Received(hook="ci", headers=headers, body=body, hearing=hearing))
+            await bus.event_log.keep(answered.incoming)
+            [heard] = await take(bus, 1)
+            assert heard.release_id == answered.release_id
+            assert heard.release() == answered.release
+            assert (answered.release.namespace, answered.release.policy) == ("shop", None)
+            await heard.accept()
 
 
 async def test_a_dead_letter_tells_all_faults_of_its_release(bus: Bus) -> None:

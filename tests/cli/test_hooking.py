@@ -6,9 +6,14 @@ from typing import Any
 
 import pytest
 
+from daemon import names
 from daemon.cli import main
 from daemon.cli.parser import build
+from daemon.events.announcing import read_release
 from daemon.http.hooks.senders import SENDERS
+from daemon.http.hooks.understanding import Received
+from daemon.settings import load_settings
+from daemon.watcher.settings import hearing_of
 
 OURS = {"service": "web", "namespace": "shop", "baseline": {"subset": "v1"}, "canary": {"subset": "v2"}}
 REPOSITORY = {"html_url": "https://github.com/octo/web"}
@@ -105,6 +110,23 @@ def test_a_payload_without_arms_is_explained_step_by_step_with_the_row_that_it_f
     assert lines[3].endswith("whose arms are looked for in the cluster until it takes traffic")
     expected = {"service": "web", "namespace": "shop", "cluster": "prod-eu", "policy": "strict", "revision": "f95f852bd8"}
     assert expected.items() <= json.loads("\n".join(lines[4:])).items()
+
+
+def test_what_is_explained_is_what_comes_from_the_stream_though_a_later_row_fits_the_mapped_words(
+    payload: Path, settings: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Path(settings).open("a") as file:
+        file.write("  - {service: web, name: web-staging, namespace: staging}\n")
+    code, said = explained(payload, deployed("production"), capsys, "--config", settings, "--json", *GITHUB)
+    assert code == 0
+    told = json.loads(said)
+    hearing = hearing_of(load_settings(Path(settings)))
+    headers = {"x-github-event": "deployment"}
+    answered = SENDERS["github"].read(Received(hook="github", headers=headers, body=payload.read_bytes(), hearing=hearing))
+    heard = read_release(answered.headers, answered.body, hearing)
+    assert told["id"] == names.new_release_id(heard.release.service, origin=heard.origin)
+    assert {"service": "web", "namespace": "shop", "policy": "strict"}.items() <= told["outline"].items()
+    assert (heard.release.service, heard.release.namespace, heard.release.policy) == ("web", "shop", "strict")
 
 
 def test_an_environment_that_no_row_knows_is_explained_with_the_row_that_would(

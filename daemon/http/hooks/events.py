@@ -1,7 +1,8 @@
 """CloudEvents over HTTP, CDEvents and our own JSON: what the stream's readers understand, read by the same readers.
 
-Whatever mode an event came in, it is kept in the structured one. A release that comes without an envelope gets one: its name is
-the header Idempotency-Key with the release's digest, and without that header each request is another release.
+Whatever form and mode an event came in, it is kept under its own name as a release in this daemon's words, as a structured
+CloudEvent: what it announces means the same to every daemon that hears it. A release that comes without an envelope gets one: its
+name is the header Idempotency-Key with the release's digest, and without that header each request is another release.
 """
 
 import hashlib
@@ -14,9 +15,11 @@ import msgspec
 
 from daemon.errors import InvalidEvent
 from daemon.events import cloudevents, decoding
+from daemon.events.announced import named
 from daemon.events.announcing import read_release
-from daemon.events.cloudevents import STRUCTURED_JSON
-from daemon.http.hooks.understanding import Received, Understood, mapped
+from daemon.events.cloudevents import STRUCTURED_JSON, CloudEvent
+from daemon.events.releaseform import RELEASE_TYPE
+from daemon.http.hooks.understanding import Received, Understood, kept, mapped
 
 BATCH: Final = "application/cloudevents-batch+json"
 MOST_IN_A_BATCH: Final = 100
@@ -41,8 +44,11 @@ def read(received: Received) -> Understood:
     if announced.origin is None:
         return _enveloped(received)
     event = cloudevents.read(received.headers, received.body)
-    headers, body = ({"Content-Type": "application/json"}, received.body) if event is None else cloudevents.to_structured(event)
-    return Understood(release=announced.release, origin=announced.origin, headers=headers, body=body)
+    if event is None:
+        source, event_id = named(announced.origin)
+        event = CloudEvent(id=event_id, source=source, type=RELEASE_TYPE)
+    said = {name: value for name, value in msgspec.to_builtins(announced.release).items() if value is not None}
+    return kept(event, said, release=announced.release)
 
 
 def _enveloped(received: Received) -> Understood:

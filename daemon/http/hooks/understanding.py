@@ -15,7 +15,7 @@ from daemon import names
 from daemon.errors import InvalidEvent, InvalidInput, NoRelease
 from daemon.events import decoding
 from daemon.events.announced import origin
-from daemon.events.cloudevents import CloudEvent, to_structured
+from daemon.events.cloudevents import MAPPED, CloudEvent, to_structured
 from daemon.events.hearing import SWITCH_ON, Hearing
 from daemon.events.releaseform import RELEASE_TYPE
 from daemon.model import Outline, Release
@@ -98,10 +98,21 @@ def mapped(
     said, release = said_of(ours, hearing=hearing, path=path, words=words, fix=fix, is_enough=is_enough)
     # Whoever names attempts may name those of several services alike, and send to the daemons of several clusters on one broker.
     event_id = "/".join((event_id, release.cluster or "", release.namespace, release.service))
-    data = msgspec.json.encode(said)
-    event = CloudEvent(id=event_id, source=source, type=RELEASE_TYPE, datacontenttype="application/json", data=data)
-    headers, body = to_structured(event)
-    return Understood(release=release, origin=origin(source, event_id), headers=headers, body=body)
+    return kept(CloudEvent(id=event_id, source=source, type=RELEASE_TYPE), said, release=release)
+
+
+def kept(event: CloudEvent, said: Mapping[str, object], *, release: Release | Outline) -> Understood:
+    """An event with what is said in this daemon's words, and marked so: whoever reads it maps them no more."""
+    marked = msgspec.structs.replace(
+        event,
+        type=RELEASE_TYPE,
+        datacontenttype="application/json",
+        dataschema=None,
+        extensions={**event.extensions, MAPPED: "true"},
+        data=msgspec.json.encode(said),
+    )
+    headers, body = to_structured(marked)
+    return Understood(release=release, origin=origin(event.source, event.id), headers=headers, body=body)
 
 
 def release_said(ours: object, *, path: str, words: Mapping[str, object], fix: str) -> Release:

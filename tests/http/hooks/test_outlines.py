@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from config.settings import Hook, MappingRow
 from daemon.errors import InvalidEvent, NoRelease
@@ -16,6 +18,7 @@ from daemon.events.hearing import Hearing
 from daemon.http.hooks.senders import SENDERS
 from daemon.http.hooks.understanding import Received, Understood
 from daemon.model import ArmSpec, GitHubDeployment, Outline, Release
+from tests.events.test_hearing import cdevent
 from tests.hand.api import TOKEN, Api, serving
 
 SHA = "f95f852bd8fca8fcc58a9a2d6c842781e32a215e"
@@ -117,6 +120,74 @@ def test_what_a_sender_says_by_itself_is_an_announcement_that_means_the_same_on_
     assert found.release == announced
     kept = read_release(found.headers, found.body, FINDING)
     assert (kept.release, kept.origin) == (announced, found.origin)
+
+
+SHIFTING = (
+    MappingRow(service="web", environment="production", namespace="shop"),
+    MappingRow(service="web", name="web-staging", namespace="staging", policy="lax"),
+)
+CDEVENT = json.loads(cdevent("deployed").replace(b"test123", b"production"))
+CDEVENT_TYPE = CDEVENT["context"]["type"]
+CDEVENT_ENVELOPED = {
+    **CLOUDEVENT,
+    "id": CDEVENT["context"]["id"],
+    "source": "/ci/pipelines/7",
+    "type": CDEVENT_TYPE,
+    "data": CDEVENT,
+}
+SENT: list[tuple[str, Any, dict[str, str]]] = [
+    ("github", deployment(), GITHUB),
+    ("github", deployment(payload={"verdictd": {"service": "web", **ARMS}}), GITHUB),
+    ("gitlab", gitlab(), GITLAB),
+    ("template", {"attempt": "uid/1", "service": "web", "revision": SHA, "environment": "production"}, {}),
+    ("cloudevents", {"service": "web", "environment": "production", **ARMS}, {}),
+    ("cloudevents", {**CLOUDEVENT, "traceparent": "00-1", "data": {"service": "web", "environment": "production", **ARMS}}, {}),
+    ("cloudevents", CDEVENT, {}),
+    ("cloudevents", CDEVENT_ENVELOPED, {}),
+]
+
+
+@pytest.mark.parametrize(("sender", "document", "headers"), SENT)
+def test_what_a_hook_keeps_is_mapped_once_and_means_the_same_to_a_daemon_with_the_same_rows_and_to_one_with_none(
+    sender: str, document: Any, headers: dict[str, str]
+) -> None:
+    here = Hearing(cluster="prod-eu", finds_arms=True, mapping=SHIFTING)
+    answered = understood(sender, document, headers, here)
+    assert (answered.release.service, answered.release.namespace, answered.release.cluster) == ("web", "shop", "prod-eu")
+    assert answered.release.policy != "lax"
+    for reader in (here, Hearing(cluster="prod-us", finds_arms=True)):
+        heard = read_release(answered.headers, answered.body, reader)
+        assert (heard.release, heard.origin) == (answered.release, answered.origin)
+
+
+def test_of_an_event_that_a_hook_keeps_its_name_and_what_others_said_of_it_stay() -> None:
+    body = json.loads(understood(*SENT[5]).body)
+    assert (body["id"], body["source"], body["traceparent"], body["verdictdmapped"]) == ("7", "/ci", "00-1", "true")
+
+
+@pytest.mark.parametrize("name", ["id", "source"])
+def test_a_cdevent_that_is_named_nothing_is_refused_when_it_is_sent_and_not_when_it_is_kept(name: str) -> None:
+    with pytest.raises(InvalidEvent) as caught:
+        understood("cloudevents", {**CDEVENT, "context": {**CDEVENT["context"], name: ""}})
+    assert [one.path for one in caught.value.faults] == [f"$.context.{name}"]
+
+
+_WORDS = dict.fromkeys(("name", "namespace", "cluster", "policy"), st.none() | st.sampled_from(["web", "front", "shop"]))
+_SERVICE, _ENVIRONMENT = (st.none() | st.sampled_from(names) for names in (["web", "front"], ["production", "staging"]))
+_ROWS = st.lists(st.builds(MappingRow, service=_SERVICE, environment=_ENVIRONMENT, **_WORDS), max_size=4)
+
+
+@given(_ROWS, st.sampled_from(SENT), st.booleans())
+def test_whatever_the_rows_are_what_a_hook_keeps_is_read_as_it_was_answered(
+    rows: list[MappingRow], sent: tuple[str, Any, dict[str, str]], finds_arms: bool
+) -> None:
+    hearing = Hearing(cluster="production", finds_arms=finds_arms, mapping=tuple(rows))
+    try:
+        answered = understood(*sent, hearing)
+    except InvalidEvent:
+        return
+    heard = read_release(answered.headers, answered.body, hearing)
+    assert (heard.release, heard.origin) == (answered.release, answered.origin)
 
 
 @pytest.mark.parametrize(("sender", "document", "headers"), [("github", deployment(), GITHUB), ("gitlab", gitlab(), GITLAB)])

@@ -83,9 +83,15 @@ class _NetworkPolicy(_Strict):
     egress: _Objects
 
 
+class _Read(_Strict):
+    existing_secret: Annotated[str, Meta(description="Of a caller that reads only; empty: the daemon's own, for everything.")]
+    key: Annotated[str, Meta(min_length=1)]
+
+
 class _ServiceMonitor(_Strict):
     enabled: bool
     interval: Annotated[str, Meta(pattern="^[0-9]+(ms|s|m)$")]
+    token: Annotated[_Read, Meta(description="What Prometheus shows where config.http.read=token.")]
     tls_config: Annotated[dict[str, Any], Meta(description="As the API has it: who signed the certificate of config.http.tls.")]
     labels: _Words
 
@@ -134,7 +140,7 @@ class _Values(_Strict):
 
 
 # Of a value that does not match, Helm says only what it must be: so that says why. No integer is this text.
-_ONE_DAEMON: Final = "1: one daemon watches a cluster, and two at once would both take traffic back"
+_ONE_DAEMON: Final = "1: this chart runs one daemon; two that share no leases would both take traffic back"
 
 
 def made(root: Path, kinds: Sequence[rbac.WithRights], *, settings: Mapping[str, Any]) -> dict[str, str]:

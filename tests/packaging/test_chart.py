@@ -1,5 +1,6 @@
 """The chart: it grants what the plain manifests grant, runs what they run, and refuses what the daemon would."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -111,7 +112,7 @@ def test_a_change_of_the_settings_is_a_new_pod(default: list[Json]) -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ("replicas=2", "one daemon watches a cluster, and two at once would both take traffic back"),
+        ("replicas=2", "this chart runs one daemon; two that share no leases would both take traffic back"),
         ("config.nats.urls=x", "additional properties 'urls' not allowed"),
         ("config.policies.default.mode=enforced", "value must be one of 'enforce', 'observe'"),
         ("config.log_level=loud", "/config/log_level"),
@@ -132,6 +133,12 @@ def test_only_what_the_settings_name_may_be_reached() -> None:
     names, addresses = policy["spec"]["egress"]
     assert [port["port"] for port in names["ports"]] == [53, 53]
     assert {port["port"] for port in addresses["ports"]} == {443, 6443, 4222, 4223, 15090}
+
+
+def test_what_is_only_told_to_people_opens_no_port() -> None:
+    """The links are to port 3000, and to 443 by `public_url`."""
+    found = rendered("--values", CHART / "ci" / "outside-values.yaml", "--set", "networkPolicy.egressPorts={6443}")
+    assert [port["port"] for port in one(found, "NetworkPolicy")["spec"]["egress"][1]["ports"]] == [6443, 9090]
 
 
 def test_with_an_embedded_broker_no_port_of_one_is_open(default: list[Json]) -> None:
@@ -194,8 +201,25 @@ def test_where_reading_takes_a_token_whoever_reads_has_it() -> None:
         (mount,) = (each for each in container["volumeMounts"] if each["mountPath"] == str(Path(file).parent))
         (volume,) = (each for each in pod["volumes"] if each["name"] == mount["name"])
         assert volume["secret"]["secretName"] == "verdictd-token"
+    found = rendered("--set", "metrics.serviceMonitor.enabled=true,config.http.read=token")
     (scraped,) = one(found, "ServiceMonitor")["spec"]["endpoints"]
     assert scraped["authorization"]["credentials"] == {"name": "verdictd-token", "key": "token"}
+
+
+def test_prometheus_shows_a_token_that_reads_only_where_one_is_named_and_whoever_names_none_is_warned(
+    tmp_path: Path,
+) -> None:
+    found = variant("outside-values.yaml")
+    (scraped,) = one(found, "ServiceMonitor")["spec"]["endpoints"]
+    credentials = scraped["authorization"]["credentials"]
+    assert credentials == {"name": "verdictd-prometheus", "key": "bearer"}
+    caller = settings_in(found)["http"]["callers"]["prometheus"]
+    assert caller == {"token_file": f"/etc/verdictd-prometheus/{credentials['key']}", "scopes": ["read"]}
+    closed = ("--set", "config.http.read=token", "--set", "metrics.serviceMonitor.enabled=true")
+    warning = "WARNING: Prometheus has the daemon's own token"
+    assert warning in notes(tmp_path / "chart", *closed)
+    assert warning not in notes(tmp_path / "chart", *closed, "--set", "metrics.serviceMonitor.token.existingSecret=reader")
+    assert warning not in notes(tmp_path / "chart", "--set", "metrics.serviceMonitor.enabled=true")
 
 
 def test_where_the_api_speaks_tls_probes_commands_and_prometheus_do_too() -> None:
@@ -213,6 +237,17 @@ def test_where_the_api_speaks_tls_probes_commands_and_prometheus_do_too() -> Non
     (scraped,) = one(found, "ServiceMonitor")["spec"]["endpoints"]
     assert (scraped["scheme"], scraped["tlsConfig"]["serverName"]) == ("https", "verdictd.verdictd.svc")
     assert 8484 in [port["port"] for port in one(found, "NetworkPolicy")["spec"]["egress"][1]["ports"]]
+
+
+def notes(chart: Path, *words: str) -> str:
+    """What whoever installs it so is told: by a copy of the chart that renders it, since Helm shows it to a cluster only."""
+    shutil.copytree(CHART, chart, dirs_exist_ok=True)
+    shutil.move(chart / "templates" / "NOTES.txt", chart / "files" / "notes.txt")
+    told = '{{ tpl (.Files.Get "files/notes.txt") . | toJson }}'
+    document = f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: notes}}\ndata: {{notes: {told}}}\n"
+    (chart / "templates" / "notes.yaml").write_text(document, encoding="utf-8")
+    text = helm("template", "verdictd", chart, "--namespace", NAMESPACE, "--show-only", "templates/notes.yaml", *words)
+    return str(yaml.safe_load(text)["data"]["notes"])
 
 
 def settings_in(found: list[Json]) -> Json:

@@ -124,11 +124,12 @@ capabilities:
   drop: [ALL]
 {{- end -}}
 
-{{/* The ports of all addresses in the settings, as JSON. */}}
+{{/* The ports of all addresses in the settings that it asks, as JSON: what is only told to people is none. */}}
 {{- define "verdictd.ports" -}}
 {{- $ports := .Values.networkPolicy.egressPorts -}}
 {{- if not (include "verdictd.embedded" .) -}}{{- $ports = append $ports 4222 -}}{{- end -}}
-{{- range regexFindAll "[a-z]+://[^][/,\"'\\s]+" (toJson .Values.config) -1 -}}
+{{- $asked := merge (dict "http" (omit .Values.config.http "public_url" "links")) (omit .Values.config "http") -}}
+{{- range regexFindAll "[a-z]+://[^][/,\"'\\s]+" (toJson $asked) -1 -}}
 {{- $usual := get (dict "https" "443" "nats" "4222" "tls" "4222") (. | splitList "://" | first) | default "80" -}}
 {{- $ports = append $ports (regexFind ":[0-9]+$" . | trimPrefix ":" | default $usual | int) -}}
 {{- end -}}

@@ -47,6 +47,8 @@ _FINISH_REVERTS_SECONDS = 2.0
 _FLUSH_SECONDS = 0.5
 _RECOVERY_PATIENCE_SECONDS = 5.0
 _FREEZES_SECONDS = 1.0
+_OUTLINE_SECONDS = 1.0
+"""How often it is looked whether another replica has made a release of an announcement that waits, for each that asks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +185,8 @@ class Engine:
         """Carry out a person's word; see ``ports.service.ReleaseService``."""
         at_work = await self._working()
         release_id = await self._meant_by(release_id)
-        if (withdrawn := await self._outlines.command(release_id, command)) is not None:
+        waits = await self._waits(release_id) is not None
+        if waits and (withdrawn := await self._outlines.command(release_id, command)) is not None:
             return withdrawn
         session = self._registry.find_running(release_id)
         if session is None and self._shared is not None and (kept := await self._afar.find(release_id)) is not None:
@@ -217,7 +220,7 @@ class Engine:
         release_id = await self._meant_by(release_id)
         if release_id in self._registry:
             return whole_view(self._registry.get(release_id))
-        if (waiting := self._outlines.find(release_id)) is not None:
+        if (waiting := await self._waits(release_id)) is not None:
             return waiting
         if (there := await self._afar.find(release_id)) is not None:
             return whole_view(there)
@@ -271,18 +274,19 @@ class Engine:
         """The verdict, waiting for it at most so long."""
         await self._working()
         release_id = await self._meant_by(release_id)
-        if self._outlines.find(release_id) is not None:
-            until = asyncio.get_running_loop().time() + seconds
-            await self._outlines.answered(release_id, seconds=seconds)
-            if self._outlines.find(release_id) is not None:
+        until, left = asyncio.get_running_loop().time() + seconds, seconds
+        while await self._waits(release_id) is not None:
+            if left <= 0.0:
                 return None
+            await self._outlines.answered(release_id, seconds=min(left, _OUTLINE_SECONDS) if self._tenure.is_shared else left)
+            left = max(0.0, until - asyncio.get_running_loop().time())
+        if left < seconds:
             release_id = await self._meant_by(release_id)
-            seconds = max(0.0, until - asyncio.get_running_loop().time())
 
         async def ended() -> Verdict:
             return (await self._kept_record(release_id)).verdict
 
-        return await self._afar.wait(release_id, seconds=seconds, ended=ended)
+        return await self._afar.wait(release_id, seconds=left, ended=ended)
 
     async def record(self, release_id: str) -> Record | None:
         """The decision record; null while there is no verdict. It may grow while the revert is guarded, and never after."""
@@ -295,6 +299,15 @@ class Engine:
             return await self._kept_record(release_id)
         self._registry.get(release_id)
         return None
+
+    async def _waits(self, release_id: str) -> ReleaseView | None:
+        """An announcement that waits for its arms; null where it is a release by now, also one of another replica's."""
+        waiting = self._outlines.find(release_id)
+        if waiting is None or not self._tenure.is_shared:
+            return waiting
+        if release_id in self._registry or await self._afar.find(release_id) is not None:
+            return None
+        return None if await self._ports.records.get(release_id) is not None else waiting
 
     async def _meant_by(self, release_id: str) -> str:
         """The release that is known by this id: its own, or that of an announcement which joined it."""

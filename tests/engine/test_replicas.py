@@ -12,8 +12,9 @@ from daemon.engine import tenure
 from daemon.engine.engine import Engine
 from daemon.engine.tenure import HELD
 from daemon.errors import Conflict, InvalidInput, NotFound, Refused, TimedOut, Unavailable, VerdictdError
-from daemon.model import Action, Command, Freeze, Outcome, Stage
-from tests.hand.ports import HandAnnouncement, Scene, running, until, verdict_of
+from daemon.model import Action, Command, Freeze, Outcome, Outline, Stage
+from daemon.watcher.awaited import AwaitedCanaries
+from tests.hand.ports import HandAnnouncement, MemoryStore, Scene, running, until, verdict_of
 from tests.hand.replicas import Replicas
 from tests.hand.samples import ID, OTHER, POLICY, RELEASE, failing, gap
 
@@ -444,3 +445,24 @@ async def test_a_service_that_is_lost_and_gained_again_while_the_store_is_away_i
         await until(b.views)
         await asyncio.sleep(0.1)
         assert begun == [ID]
+
+
+async def test_an_announcement_that_another_replica_made_a_release_of_is_that_release_for_whoever_remembers_it_waiting() -> None:
+    async with AsyncExitStack() as stack:
+        both = Both(stack)
+        both.scenes[1].awaiting = waits = AwaitedCanaries(MemoryStore(), clock=both.scenes[1].clock, wait_seconds=86_400.0)
+        a, b = await both.start()
+        waiting = await b.submit(Outline(service=RELEASE.service, namespace=RELEASE.namespace, artifact="reg/web:2"), release_id=ID)
+        assert waiting.waiting_for
+        asked = asyncio.ensure_future(b.wait(ID, seconds=60))
+        await asyncio.sleep(0)
+        await a.submit(RELEASE, release_id=ID)
+        await until(lambda: b'"watching"' in both.kept)
+        assert (await b.view(ID)).stage is Stage.WATCHING
+        assert (await b.command(ID, Command(command="rollback", by="ana"))).id == ID
+        verdict = await verdict_of(a)
+        assert (verdict.by, verdict.action) == ("person", Action.REVERT)
+        assert await asked == verdict
+        with pytest.raises(Refused, match="decided already"):
+            await b.command(ID, Command(command="cancel"))
+        assert waits.find(ID) is not None, "this replica has not heard of it yet"

@@ -185,6 +185,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
                 policies=sorted({"default", *settings.policies}),
                 hearing=hearing,
                 now=clock.now,
+                is_alone=settings.replicas.count == 1,
                 metrics=metrics,
                 readiness=readiness,
                 http=settings.http,

@@ -121,7 +121,7 @@ class _Prometheus:
     """The handler of the one question."""
 
     def __init__(self, ports: ApiPorts, desk: Desk) -> None:
-        self._current = Current(desk, now=ports.now)
+        self._current = Current(desk, now=ports.now, alone=ports.is_alone)
         self._now = ports.now
 
     async def query(self, request: web.Request) -> web.Response:

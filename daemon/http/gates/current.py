@@ -12,19 +12,25 @@ from typing import Final
 from weakref import WeakValueDictionary
 
 from daemon import names
+from daemon.errors import Unavailable
 from daemon.http import paging
 from daemon.http.gates.asking import Desk, Told
 from daemon.model import Release, ReleaseView
 
+_NOT_ALONE: Final = (
+    "no release of this service is running, and with several replicas (replicas.count) the one that ended last may be another's: "
+    "begin it by a webhook, an event or a gate that names the attempt"
+)
 _MOST_SERVICES: Final = 10_000
 """Whose last question is remembered; the longest silent ones are forgotten first."""
 
 
 class Current:
-    """The attempts under way. ``now``: seconds since 1970."""
+    """The attempts under way. ``now``: seconds since 1970; ``alone``: there is no other replica, which would know of others."""
 
-    def __init__(self, desk: Desk, *, now: Callable[[], float]) -> None:
+    def __init__(self, desk: Desk, *, now: Callable[[], float], alone: bool = True) -> None:
         self._desk = desk
+        self._alone = alone
         self._now = now
         self._asked_at: OrderedDict[tuple[str, str], float] = OrderedDict()
         self._one_at_a_time: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
@@ -32,7 +38,7 @@ class Current:
     async def ask(self, release: Release, *, silence_seconds: float) -> Told:
         """How the current attempt of the release's service stands; ``release`` is watched where there is none.
 
-        Raises as ``Desk.ask``.
+        Raises as ``Desk.ask``, and ``Unavailable`` where it is not known whether there is one: another replica may have ended it.
         """
         lock = self._one_at_a_time.setdefault((release.namespace, release.service), asyncio.Lock())
         async with lock:  # two that ask at once must not begin two
@@ -40,6 +46,8 @@ class Current:
             asked_at = self._asked_now(release)
             if newest is not None and (newest.verdict is None or self._now() - _last(newest, asked_at) <= silence_seconds):
                 release_id = newest.id
+            elif not self._alone:
+                raise Unavailable(_NOT_ALONE)
             else:
                 release_id = names.new_release_id(release.service)
                 release_id = await self._desk.begin(release, release_id=release_id, gate="prometheus")

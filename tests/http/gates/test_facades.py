@@ -106,11 +106,11 @@ class Unhurried(Engine):
 class World:
     """A gate whose clock is the test's."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, alone: bool = True) -> None:
         self.now = NOW
         self.engine = Unhurried()
         ports = ports_of(self.engine, http=NotImplemented)
-        self.current = Current(Desk(ports.releases, ports.verdicts, Waiting(), cluster="prod"), now=lambda: self.now)
+        self.current = Current(Desk(ports.releases, ports.verdicts, Waiting(), cluster="prod"), now=lambda: self.now, alone=alone)
 
     async def ask(self, about: Release | None = None) -> str:
         return (await self.current.ask(about or release(), silence_seconds=60.0)).release
@@ -120,6 +120,15 @@ class World:
         self.engine.ends[release_id] = end
         ended = replace(self.engine.releases[release_id], stage=Stage.ENDED, verdict=end, submitted_at=0.0)
         self.engine.releases[release_id] = ended
+
+
+async def test_with_several_replicas_none_is_begun_as_the_one_that_ended_may_be_another_replicas() -> None:
+    world = World(alone=False)
+    with pytest.raises(Unavailable, match=r"replicas\.count"):
+        await world.ask()
+    assert not world.engine.submitted
+    world.engine.releases["shop-1"] = view("shop-1")
+    assert await world.ask() == "shop-1"
 
 
 async def test_who_names_no_attempt_is_told_of_the_one_under_way_until_nobody_has_asked_for_a_while() -> None:

@@ -140,3 +140,15 @@ def test_denials_of_a_baseline_that_fell_silent_are_remembered_in_words() -> Non
     after = [Sample(t=float(t), seconds=1.0, canary=Arm(requests=960, denied=40), baseline=Arm(requests=0)) for t in range(31, 100)]
     _, ruling = watch(terms(NEVER, bounds_ms=(), ticks=33), [*both, *after])
     assert ", 4 % of the baseline's while it served; allowed 4 %" in _sentences(ruling)["denied"]
+
+
+def test_where_one_bucket_has_most_and_nobody_says_how_long_they_took_pairs_of_requests_are_told() -> None:
+    def of_two_buckets(requests: int) -> Arm:
+        return Arm(requests=requests, latency=latency((9 * requests // 10, requests // 10, 0), sum_ms=0.0))
+
+    stream = (Sample(t=float(t), seconds=1.0, canary=of_two_buckets(100), baseline=of_two_buckets(900)) for t in range(1, 61))
+    _, ruling = watch(terms(NEVER, bounds_ms=(100.0, 200.0), ticks=60), stream)
+    assert ruling.outcome == "inconclusive"
+    assert _sentences(ruling)["typical"].startswith(
+        "Typical latency: of 100 pairs of requests the canary's is the slower one in 50 since the start (alike: 50)"
+    )

@@ -52,7 +52,8 @@ class Install:
 
     async def routes_kept(self) -> int:
         """How many routes have been looked at, and kept."""
-        return (await self.broker.jetstream.stream_info(f"KV_{subjects.ROUTES}")).state.messages
+        kept = f"$KV.{subjects.ROUTES}.test.>"  # and neither what is asked of them, nor what waits for them
+        return len((await self.broker.jetstream.stream_info(f"KV_{subjects.ROUTES}", subjects_filter=kept)).state.subjects or {})
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ import msgspec
 from config import files
 from config.errors import Fault
 from config.secretnames import SECRET_NAME
+from daemon.aio.certificates import Stamp, no_passphrase, reason, stamp
 from daemon.aio.threads import OwnThread
 from daemon.errors import InvalidInput, Refused, Unavailable, VerdictdError
 
@@ -79,7 +80,7 @@ class Identity:
     def __init__(self, credentials: Credentials) -> None:
         self.credentials = credentials
         self._reading = OwnThread("credentials")
-        self._stamps: tuple[tuple[int, ...], ...] = ()
+        self._stamps: tuple[Stamp, ...] = ()
         self._tls: ssl.SSLContext | bool = True
         if self._certificates:
             self._load()
@@ -133,14 +134,11 @@ class Identity:
             self._tls = self._loaded()
             self._stamps = stamps
 
-    def _stamp(self, name: str, file: str) -> tuple[int, ...]:
+    def _stamp(self, name: str, file: str) -> Stamp:
         try:
-            # Not to be held up by a pipe that nobody writes to, which the loading below would be.
-            with files.opened(Path(file)):
-                found = Path(file).stat()
+            return stamp(file)
         except (files.Unreadable, OSError) as error:
             raise self._unusable(name, file, error) from error
-        return (found.st_mtime_ns, found.st_size, found.st_ino)
 
     def _loaded(self) -> ssl.SSLContext:
         one = self.credentials
@@ -152,7 +150,7 @@ class Identity:
                 context.load_verify_locations(cadata=files.read_text(Path(file), limit_bytes=_CA_BYTES))
             if one.client_certificate_file is not None:
                 name, file = "client_certificate_file", one.client_certificate_file
-                context.load_cert_chain(file, one.client_key_file, password=_no_passphrase)
+                context.load_cert_chain(file, one.client_key_file, password=no_passphrase)
         except (files.Unreadable, OSError, ValueError) as error:  # a fault of TLS is an OSError
             raise self._unusable(name, file, error) from error
         return context
@@ -163,11 +161,11 @@ class Identity:
                 why, fix = f"{file} {error.message}", error.fix
             case ssl.SSLError() if name == "client_certificate_file":
                 why, fix = (
-                    f"{file} cannot be used with its key: {_reason(error)}",
+                    f"{file} cannot be used with its key: {reason(error)}",
                     "name a PEM certificate, and its unencrypted key",
                 )
             case ssl.SSLError():
-                why, fix = f"{file} cannot be used: {_reason(error)}", "name a readable PEM bundle"
+                why, fix = f"{file} cannot be used: {reason(error)}", "name a readable PEM bundle"
             case _:
                 why, fix = f"{file} cannot be used: {error}", "name a readable PEM file"
         return InvalidInput(why, path=f"{self.credentials.setting}.{name}".lstrip("."), fix=fix)
@@ -216,12 +214,3 @@ def _secret(file: str, kind: str) -> str:
 
 def _no_secret(file: str, kind: str, words: str) -> VerdictdError:
     return Refused(f"{file} {words} a {kind} should be")
-
-
-def _no_passphrase() -> str:
-    """Asked for when a key is encrypted; without this, OpenSSL would ask the terminal."""
-    return ""
-
-
-def _reason(error: ssl.SSLError) -> str:
-    return error.reason.replace("_", " ").lower() if error.reason else error.strerror or str(error)

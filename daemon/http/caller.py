@@ -1,8 +1,9 @@
 """Who calls, and what that one may do and name: however it has shown who it is."""
 
 from dataclasses import dataclass
-from typing import Final, get_args
+from typing import Final, Self, get_args
 
+from config import settings
 from config.errors import one_of
 from config.settings import Scope
 from daemon.errors import NotAllowed
@@ -26,6 +27,17 @@ class Caller:
     namespaces: frozenset[str] | None = None
     policies: frozenset[str] | None = None
     setting: str | None = None
+
+    @classmethod
+    def of(cls, said: settings.Caller | settings.SignedCaller, *, name: str, setting: str | None = None) -> Self:
+        """As the settings have it."""
+        return cls(
+            name=name,
+            scopes=frozenset(said.scopes),
+            namespaces=None if said.namespaces is None else frozenset(said.namespaces),
+            policies=None if said.policies is None else frozenset(said.policies),
+            setting=setting,
+        )
 
     def check_scope(self, scope: Scope) -> None:
         """Raises ``NotAllowed`` where it may not do that."""

@@ -53,7 +53,7 @@ class Callers:
 
     def __init__(self, http: Http, *, now: Callable[[], float] = time.monotonic) -> None:
         self._http = http
-        self._by_setting = {f"http.callers.{name}.token_file": _caller(http, name) for name in http.callers}
+        self._by_setting = {f"http.callers.{name}.token_file": Caller.of(one, name=name) for name, one in http.callers.items()}
         named = {f"http.callers.{name}.token_file": one.token_file for name, one in http.callers.items()}
         if http.token_file is not None:
             self._by_setting[_WHOLE] = Caller(name=_WHOLE, scopes=SCOPES)
@@ -116,16 +116,6 @@ def _right(known: Known, shown: bytes) -> str | None:
     if len(right) > 1:
         raise Unavailable(f"that token is of more than one caller: {', '.join(sorted(right))}")
     return right.pop() if right else None
-
-
-def _caller(http: Http, name: str) -> Caller:
-    said = http.callers[name]
-    return Caller(
-        name=name,
-        scopes=frozenset(said.scopes),
-        namespaces=None if said.namespaces is None else frozenset(said.namespaces),
-        policies=None if said.policies is None else frozenset(said.policies),
-    )
 
 
 def _wrong_with(content: bytes) -> str | None:

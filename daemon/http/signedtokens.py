@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from config.errors import ConfigError, Fault
-from config.settings import Issuer, SignedCaller
+from config.settings import Issuer
 from daemon.errors import NotAllowed
 from daemon.http.caller import Caller
 from daemon.http.issuerkeys import IssuerKeys, NotShown, jwt
@@ -92,17 +92,7 @@ def _known(name: str, issuer: Issuer, claims: Mapping[str, Any]) -> Caller:
             fix=f"make the claims of one caller under http.issuers.{name}.callers say what its tokens do, and no other's",
         )
     [called] = known
-    return _caller(issuer.callers[called], name=f"{name}/{called}", setting=f"http.issuers.{name}.callers.{called}")
-
-
-def _caller(said: SignedCaller, *, name: str, setting: str) -> Caller:
-    return Caller(
-        name=name,
-        scopes=frozenset(said.scopes),
-        namespaces=None if said.namespaces is None else frozenset(said.namespaces),
-        policies=None if said.policies is None else frozenset(said.policies),
-        setting=setting,
-    )
+    return Caller.of(issuer.callers[called], name=f"{name}/{called}", setting=f"http.issuers.{name}.callers.{called}")
 
 
 def _says(claims: Mapping[str, Any], wanted: Mapping[str, str | Sequence[str]]) -> bool:

@@ -7,12 +7,12 @@ says why: it may still hold for days, and without it nobody could ask anything.
 import asyncio
 import logging
 import ssl
-from pathlib import Path
 from typing import Final
 
 from config import files
 from config.errors import ConfigError, Fault
 from config.settings import Tls
+from daemon.aio.certificates import Stamp, no_passphrase, reason, stamp
 from daemon.aio.threads import OwnThread
 
 log = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 LOOKED_AT_SECONDS: Final = 5.0
 """Between two looks at the files."""
 
-_Stamps = tuple[tuple[int, int, int], ...]
+_Stamps = tuple[Stamp, ...]
 
 
 class Certificate:
@@ -67,36 +67,22 @@ class Certificate:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         certificate, key = self._files["certificate_file"], self._files["key_file"]
         try:
-            context.load_cert_chain(str(certificate), key, password=_no_passphrase)
+            context.load_cert_chain(str(certificate), key, password=no_passphrase)
         except (OSError, ValueError) as error:  # a fault of TLS is an OSError
-            raise _unusable("certificate_file", f"{certificate} cannot be used with its key: {_reason(error)}") from error
+            raise _unusable("certificate_file", f"{certificate} cannot be used with its key: {reason(error)}") from error
         return context
 
     def _stamps(self) -> _Stamps:
         return tuple(_stamp(name, file) for name, file in self._files.items() if file is not None)
 
 
-def _stamp(name: str, file: str) -> tuple[int, int, int]:
+def _stamp(name: str, file: str) -> Stamp:
     try:
-        # Not to be held up by a pipe that nobody writes to, which loading it would be.
-        with files.opened(Path(file)):
-            found = Path(file).stat()
+        return stamp(file)
     except (files.Unreadable, OSError) as error:
-        raise _unusable(name, f"{file} {error.message if isinstance(error, files.Unreadable) else _reason(error)}") from error
-    return (found.st_mtime_ns, found.st_size, found.st_ino)
+        raise _unusable(name, f"{file} {error.message if isinstance(error, files.Unreadable) else reason(error)}") from error
 
 
 def _unusable(name: str, why: str) -> ConfigError:
     fix = "name a PEM certificate with its chain, and its unencrypted key, which may stand in the same file"
     return ConfigError((Fault(path=f"http.tls.{name}", message=why, fix=fix),), source="settings")
-
-
-def _no_passphrase() -> str:
-    """Asked for when a key is encrypted; without this, OpenSSL would ask the terminal."""
-    return ""
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, ssl.SSLError) and error.reason:
-        return error.reason.replace("_", " ").lower()
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)

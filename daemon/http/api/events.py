@@ -15,7 +15,7 @@ from aiohttp import web
 
 from daemon.courses.shapes import Allowed, ArmCourse, Course, Estimated, Now
 from daemon.errors import Refused, Unavailable
-from daemon.http import intake
+from daemon.http import intake, slowreaders
 from daemon.http.api.releases import ID
 from daemon.http.endpoint import ApiPorts, Endpoint, Group, Parameter, reply
 from daemon.http.guard import Open
@@ -217,13 +217,7 @@ class _Stream:
     async def send(self, event: str, data: object, *, more: str = "") -> None:
         """One event. Raises ``ConnectionError`` when the reader is gone, or too slow."""
         body = f"{more}event: {event}\ndata: ".encode() + msgspec.json.encode(data) + b"\n\n"
-        try:
-            async with asyncio.timeout(_SLOWEST_SECONDS):
-                await self.response.write(body)
-        except TimeoutError as error:
-            if self._request.transport is not None:
-                self._request.transport.abort()
-            raise ConnectionResetError("the reader of a stream is too slow") from error
+        await slowreaders.write(body, request=self._request, response=self.response, within_seconds=_SLOWEST_SECONDS)
 
 
 async def _with_beats(changes: AsyncIterator[ReleaseChange], *, seconds: float) -> AsyncGenerator[ReleaseChange | None]:

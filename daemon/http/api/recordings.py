@@ -1,6 +1,5 @@
 """The recording of a release, as it lies in the daemon's folder: what was judged, to be explained and judged again elsewhere."""
 
-import asyncio
 import logging
 from http import HTTPStatus
 from pathlib import Path
@@ -10,7 +9,7 @@ from aiohttp import web
 
 from daemon.aio.threads import OwnThread
 from daemon.errors import NotFound
-from daemon.http import intake
+from daemon.http import intake, slowreaders
 from daemon.http.api.releases import ID
 from daemon.http.endpoint import ApiPorts, Endpoint, Group
 from daemon.http.guard import Open
@@ -64,10 +63,9 @@ async def _send(file: Path, size: int, *, request: web.Request, response: web.St
     try:
         for offset in range(0, size, PIECE_BYTES):
             piece = await reading.run(_piece, file, offset=offset, size=min(PIECE_BYTES, size - offset))
-            async with asyncio.timeout(SLOWEST_SECONDS):
-                await response.write(piece)
-    except OSError as error:  # a time-out is one, and a connection that is gone
-        log.info("a recording was not sent whole", extra={"file": file.name, "reason": str(error) or "its reader is too slow"})
+            await slowreaders.write(piece, request=request, response=response, within_seconds=SLOWEST_SECONDS)
+    except OSError as error:  # a connection that is gone is one too
+        log.info("a recording was not sent whole", extra={"file": file.name, "reason": str(error)})
         if request.transport is not None:
             request.transport.abort()
 

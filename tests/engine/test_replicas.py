@@ -44,6 +44,13 @@ class Both:
         await until(lambda: len(self.replicas.carrier.answers) == 2)
         return a, b
 
+    async def watching(self) -> tuple[Engine, Engine]:
+        """Both, and the first has a release that is watched."""
+        first, second = await self.start()
+        await first.submit(RELEASE, release_id=ID)
+        await until(lambda: b'"watching"' in self.kept)
+        return first, second
+
     def fail(self) -> None:
         """From now on the canary fails, whoever looks."""
         for scene in self.scenes:
@@ -305,9 +312,7 @@ async def test_a_verdict_that_was_not_acknowledged_is_not_told_again_by_who_is_n
 async def test_a_freeze_that_was_said_to_one_holds_back_the_others_revert() -> None:
     async with AsyncExitStack() as stack:
         both = Both(stack)
-        a, b = await both.start()
-        await a.submit(RELEASE, release_id=ID)
-        await until(lambda: b'"watching"' in both.kept)
+        a, b = await both.watching()
         await b.freeze(Freeze(by="ana", since=1.0))
         both.fail()
         assert (await verdict_of(a)).action is Action.NONE
@@ -336,9 +341,7 @@ async def test_a_release_whose_service_goes_while_it_is_admitted_is_said_to_be_u
 async def test_what_comes_late_from_whoever_had_the_service_before_is_written_over_and_what_has_a_larger_number_stays() -> None:
     async with AsyncExitStack() as stack:
         both = Both(stack)
-        a, b = await both.start()
-        await a.submit(RELEASE, release_id=ID)
-        await until(lambda: b'"watching"' in both.kept)
+        _, b = await both.watching()
         late = both.kept
         both.replicas.lose(RELEASE, "a")
         both.replicas.give(RELEASE, "b")
@@ -370,9 +373,7 @@ async def test_readiness_says_that_a_replica_cannot_be_sure_of_its_part() -> Non
 async def test_a_word_to_a_replica_that_is_not_sure_is_not_carried_out_there_and_said_so() -> None:
     async with AsyncExitStack() as stack:
         both = Both(stack)
-        a, _ = await both.start()
-        await a.submit(RELEASE, release_id=ID)
-        await until(lambda: b'"watching"' in both.kept)
+        a, _ = await both.watching()
         both.replicas.sharing["a"].lasting.clear()
         with pytest.raises(Unavailable, match="not sure"):
             await a.command(ID, Command(command="promote"))
@@ -388,9 +389,7 @@ async def test_a_revert_that_may_not_be_done_fails_in_bounded_time_and_is_not_go
     monkeypatch.setattr(tenure, "SURE_WITHIN_SECONDS", 0.001)
     async with AsyncExitStack() as stack:
         both = Both(stack)
-        a, _ = await both.start()
-        await a.submit(RELEASE, release_id=ID)
-        await until(lambda: b'"watching"' in both.kept)
+        a, _ = await both.watching()
         both.replicas.sharing["a"].lasting.clear()
         both.fail()
         await until(lambda: a.views()[0].stage is Stage.PUBLISHING)
@@ -405,9 +404,7 @@ async def test_a_revert_that_may_not_be_done_fails_in_bounded_time_and_is_not_go
 async def test_a_revert_that_had_to_wait_asks_again_for_freezes_and_who_would_serve(happens: str) -> None:
     async with AsyncExitStack() as stack:
         both = Both(stack)
-        a, b = await both.start()
-        await a.submit(RELEASE, release_id=ID)
-        await until(lambda: b'"watching"' in both.kept)
+        a, b = await both.watching()
         both.replicas.sharing["a"].lasting.clear()
         both.fail()
         await until(lambda: b'"reverting"' in both.kept)
@@ -424,9 +421,7 @@ async def test_a_revert_that_had_to_wait_asks_again_for_freezes_and_who_would_se
 async def test_a_service_that_is_lost_and_gained_again_while_the_store_is_away_is_taken_up_once() -> None:
     async with AsyncExitStack() as stack:
         both = Both(stack)
-        a, b = await both.start()
-        await a.submit(RELEASE, release_id=ID)
-        await until(lambda: b'"watching"' in both.kept)
+        _, b = await both.watching()
         begun = list[str]()
         both.scenes[1].meter.admitted = lambda release_id, release: begun.append(release_id)  # type: ignore[method-assign]
         loads, items = asyncio.Event(), both.scenes[0].sessions.items

@@ -16,22 +16,28 @@ _CANCEL_AGAIN_SECONDS = 0.1
 async def background(*works: Coroutine[None, None, None]) -> AsyncIterator[None]:
     """Run ``works`` until the body ends, then cancel them. A work that raises ends the body, in an ExceptionGroup.
 
+    So does a work that a library's stray cancellation ends (``contained``): a task group alone would go on without it, unseen.
+
     A TaskGroup alone would wrap whatever the body raises into an ExceptionGroup. Here the body's error stays what it is, and the
     work never outlives the body.
     """
     failure: BaseException | None = None
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(work) for work in works]
-        try:
-            yield
-        except asyncio.CancelledError:
-            # Either the caller is cancelled or a work failed: the group knows which, and raises accordingly.
-            raise
-        except BaseException as error:  # noqa: BLE001 - raised again below, once the works have ended
-            failure = error
-        finally:
-            for task in tasks:
-                task.cancel()
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(_contained(work)) for work in works]
+            try:
+                yield
+            except asyncio.CancelledError:
+                # Either the caller is cancelled or a work failed: the group knows which, and raises accordingly.
+                raise
+            except BaseException as error:  # noqa: BLE001 - raised again below, once the works have ended
+                failure = error
+            finally:
+                for task in tasks:
+                    task.cancel()
+    finally:
+        for work in works:
+            work.close()  # one that was cancelled before its first step
     if failure is not None:
         raise failure
 
@@ -69,6 +75,11 @@ def contained() -> Iterator[None]:
         if _asked_for():
             raise
         raise RuntimeError("it was cancelled, and not by us") from error
+
+
+async def _contained(work: Coroutine[None, None, None]) -> None:
+    with contained():
+        await work
 
 
 def _asked_for() -> bool:

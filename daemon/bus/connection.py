@@ -163,6 +163,7 @@ class Connection:
             reconnecting = self._client._reconnection_task  # noqa: SLF001 - there is no public way to it
             if not self._client.is_connected and reconnecting is not None and reconnecting.done():
                 # What the library does not foresee, or a cancellation, ends its attempts without a word.
+                await self._on_disconnected()
                 await self._discard()
                 return
 
@@ -198,10 +199,14 @@ class Connection:
             )
 
     async def _discard(self) -> None:
-        """Close the client hard, whatever state it is in: no socket is left behind."""
+        """Close the client hard, whatever state it is in: no socket is left behind.
+
+        Who waits for a socket's end after another was cancelled while doing so is cancelled too, so the library waits in a task
+        of its own: it must not end ours.
+        """
         with contextlib.suppress(nats.errors.Error, OSError, TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
-                await self._client.close()
+                await cancelled_for_sure(self._client.close())
         self._close_socket()
 
     def _close_socket(self) -> None:

@@ -98,3 +98,27 @@ async def test_what_the_work_raises_is_raised() -> None:
 
     with pytest.raises(Unavailable, match="theirs"):
         await cancelled_for_sure(failing())
+
+
+async def test_a_work_that_a_stray_cancellation_ends_ends_the_body() -> None:
+    stray = asyncio.get_running_loop().create_future()
+
+    async def work() -> None:
+        await stray
+
+    async def owner() -> None:
+        async with background(work()):
+            stray.cancel()
+            await asyncio.Event().wait()
+
+    with pytest.raises(ExceptionGroup) as raised:
+        await owner()
+    assert raised.group_contains(RuntimeError, match="cancelled, and not by us")
+
+
+async def test_a_work_whose_body_ends_at_once_leaves_no_coroutine_behind() -> None:
+    async def work() -> None:
+        await asyncio.Event().wait()
+
+    async with background(work()):
+        pass

@@ -140,6 +140,30 @@ async def test_a_client_that_has_left_off_reconnecting_is_replaced(nats_server: 
     await bus.sessions.put("web-1", b"state")
 
 
+async def test_a_client_whose_last_attempt_ended_while_its_socket_closed_is_replaced(
+    nats_server: Broker, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The standard library shares one future among all who wait for a socket's end: the first one's cancellation is everybody's."""
+    client = bus.connection.client
+    assert client._transport is not None
+    closed = asyncio.get_running_loop().create_future()
+
+    async def wait_closed() -> None:
+        await closed
+
+    monkeypatch.setattr(client._transport, "wait_closed", wait_closed)
+    await nats_server.kill()
+    await until(lambda: client._reconnection_task is not None)
+    attempts = client._reconnection_task
+    assert attempts is not None
+    attempts.cancel()
+    await until(closed.cancelled)
+    await nats_server.start()
+    await until(lambda: bus.ready)
+    assert bus.connection.client is not client
+    await bus.sessions.put("web-1", b"state")
+
+
 async def test_a_pause_while_the_connection_is_lost_ends_when_it_is_back(nats_server: Broker, bus: Bus) -> None:
     await nats_server.kill()
     await until(lambda: not bus.ready)

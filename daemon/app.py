@@ -43,6 +43,7 @@ from daemon.questions import Questions
 from daemon.recorder import Recorder
 from daemon.recordingshelf import RecordingShelf
 from daemon.replicas.keeper import Keeper
+from daemon.replicas.turn import WATCH_SLOT, Alone, SlotTurn
 from daemon.telemetries import open_telemetry
 from daemon.watcher.opening import awaited
 from daemon.watcher.settings import hearing_of
@@ -134,8 +135,15 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
                 open_bus(settings.nats, cluster=settings.cluster, keep=settings.keep, hearing=hearing, shared=shared)
             )
             waiting = awaited(settings, bus=bus, clock=clock)
+            keeper = _keeper(settings, bus=bus, clock=clock, metrics=metrics) if shared else None
             given = ConnectorContext(
-                settings=settings, bus=bus, clock=clock, kubes=kubes.clients, meter=metrics.notices, awaited=waiting
+                settings=settings,
+                bus=bus,
+                clock=clock,
+                kubes=kubes.clients,
+                meter=metrics.notices,
+                awaited=waiting,
+                turn=Alone() if keeper is None else SlotTurn(partial(keeper.holds, WATCH_SLOT), clock=clock),
             )
             connected = await stack.enter_async_context(connectors.open_connectors(given))
         if opening.expired():
@@ -150,6 +158,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
             clock=clock,
             metrics=metrics,
             waiting=waiting,
+            keeper=keeper,
         )
         engine = Engine(ports)
         metrics.watch_nats(
@@ -228,10 +237,12 @@ def _ports(
     clock: Clock,
     metrics: Metrics,
     waiting: Awaiting | None,
+    keeper: Keeper | None,
 ) -> Ports:
     directory = settings.recordings.directory
-    shared = None if settings.replicas.count == 1 else _shared(settings, bus=bus, clock=clock, metrics=metrics)
-    number = None if shared is None else shared.sharing.number_of
+    lease_seconds = settings.replicas.lease_seconds
+    shared = None if keeper is None else Shared(sharing=keeper, carrier=bus.carrier, lease_seconds=lease_seconds)
+    number = None if keeper is None else keeper.number_of
     return Ports(
         cluster=settings.cluster,
         meshes=meshes,
@@ -256,6 +267,5 @@ def _ports(
     )
 
 
-def _shared(settings: Settings, *, bus: Bus, clock: Clock, metrics: Metrics) -> Shared:
-    keeper = Keeper(bus.replicas, lease_seconds=settings.replicas.lease_seconds, clock=clock, meter=metrics)
-    return Shared(sharing=keeper, carrier=bus.carrier, lease_seconds=settings.replicas.lease_seconds)
+def _keeper(settings: Settings, *, bus: Bus, clock: Clock, metrics: Metrics) -> Keeper:
+    return Keeper(bus.replicas, lease_seconds=settings.replicas.lease_seconds, clock=clock, meter=metrics)

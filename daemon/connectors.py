@@ -23,6 +23,8 @@ from daemon.meshes.registry import need_kubernetes, written
 from daemon.packages import Rows, defects_of, with_installed
 from daemon.ports.events import EventSource
 from daemon.ports.notices import Backlog, NoticeMeter
+from daemon.ports.sharing import Turn
+from daemon.replicas.turn import Alone
 from daemon.sinks.apprise import AppriseSettings
 from daemon.sinks.channel import ChannelKind
 from daemon.sinks.channels import CHANNELS
@@ -81,6 +83,7 @@ class ConnectorContext:
         own: its settings, of the row's struct; null where the row names none.
         meter: where channels' measurements go.
         awaited: announcements that wait for arms; null: no source finds any.
+        turn: for a source that several replicas would each find the same by: one of them reads it at a time.
     """
 
     settings: Settings
@@ -91,6 +94,7 @@ class ConnectorContext:
     own: Any = None
     meter: NoticeMeter = field(default_factory=Unmeasured)
     awaited: "AwaitedCanaries | None" = None
+    turn: Turn = field(default_factory=Alone)
 
 
 @dataclass(frozen=True, kw_only=True)  # no slots: with them, Python 3.11 cannot make a Connector[EventSource](...)
@@ -177,7 +181,15 @@ def _kubernetes(given: ConnectorContext) -> "AbstractAsyncContextManager[EventSo
 
     waiting = given.awaited or awaited(given.settings, bus=given.bus, clock=given.clock)
     assert waiting is not None  # this source is one that finds arms
-    source = opened(given.own, settings=given.settings, kubes=given.kubes, bus=given.bus, clock=given.clock, waiting=waiting)
+    source = opened(
+        given.own,
+        settings=given.settings,
+        kubes=given.kubes,
+        bus=given.bus,
+        clock=given.clock,
+        waiting=waiting,
+        turn=given.turn,
+    )
     return nullcontext(source)
 
 

@@ -72,6 +72,18 @@ class Sharing(Protocol):
         ...
 
 
+class Turn(Protocol):
+    """Whose it is to do what one replica does for all: at most one's at a time, but for a moment where one was taken for dead."""
+
+    async def begins(self) -> None:
+        """Wait until it is this replica's."""
+        ...
+
+    async def ends(self) -> None:
+        """Wait until it is not any more."""
+        ...
+
+
 class Carrier(Protocol):
     """Words from one replica to another, each with one answer."""
 

@@ -84,6 +84,10 @@ class Keeper:
         one = self._table.slots[self.slot_of(of)]
         return one.number if one.holder == self.name else 0
 
+    def holds(self, slot: int) -> bool:
+        """Whether this replica has the slot, as far as it knows."""
+        return slot in self._active
+
     def is_sure(self) -> bool:
         """See ``Sharing``."""
         return self._lease is not None and self._lease.is_sure(self._clock.monotonic())

@@ -8,6 +8,7 @@ from daemon.bus.opening import Bus
 from daemon.delivery import owners
 from daemon.kube.client import KubeClient
 from daemon.meshes.registry import kind_of, knows_pods
+from daemon.ports.sharing import Turn
 from daemon.questions import Questions
 from daemon.watcher.awaited import AwaitedCanaries
 from daemon.watcher.lookout import WatchedCluster
@@ -37,6 +38,7 @@ def opened(
     bus: Bus,
     clock: Clock,
     waiting: AwaitedCanaries,
+    turn: Turn,
 ) -> RouteWatcher:
     """The watch of the routes of all meshes that are to be watched, each in the cluster where its releases are judged."""
     owning = [kind.owning for kind in owners.kinds().values() if kind.owning is not None]
@@ -67,5 +69,6 @@ def opened(
         questions=Questions(bus.questions),
         awaited=waiting,
         letters=bus.dead_letters,
+        turn=turn,
         clock=clock,
     )

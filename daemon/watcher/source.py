@@ -3,12 +3,14 @@
 import asyncio
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from functools import partial
 
 from daemon.aio.clock import Clock
 from daemon.aio.tasks import background
 from daemon.errors import Defect, VerdictdError
 from daemon.ports.durable import Store
 from daemon.ports.events import DeadLetters
+from daemon.ports.sharing import Turn
 from daemon.questions import Questions
 from daemon.watcher.awaited import AwaitedCanaries
 from daemon.watcher.endnotices import EndNotice
@@ -31,6 +33,7 @@ class RouteWatcher:
         questions: where people look for what is asked.
         awaited: announcements that wait for their canaries.
         letters: where questions go.
+        turn: in which the cluster is watched. Of several replicas one does, and what it has kept is read when another begins.
         random: gives numbers in [0, 1).
     """
 
@@ -43,6 +46,7 @@ class RouteWatcher:
         questions: Questions,
         awaited: AwaitedCanaries,
         letters: DeadLetters,
+        turn: Turn,
         clock: Clock,
         random: Callable[[], float] = random.random,
     ) -> None:
@@ -52,6 +56,7 @@ class RouteWatcher:
         self._questions = questions
         self._awaited = awaited
         self._letters = letters
+        self._turn = turn
         self._clock = clock
         self._random = random
         self._run: tuple[Lookout, Updating] | None = None
@@ -64,6 +69,25 @@ class RouteWatcher:
     async def announcements(self) -> AsyncGenerator[Found, None]:
         """What is found, for ever; see ``EventSource``. Raises what makes it begin anew."""
         found: asyncio.Queue[Found | VerdictdError] = asyncio.Queue()
+        async with background(_reported(partial(self._watch, found), found.put_nowait)):
+            while True:
+                one = await found.get()
+                if isinstance(one, VerdictdError):
+                    raise one
+                yield one
+
+    async def _watch(self, found: asyncio.Queue[Found | VerdictdError]) -> None:
+        """In each turn, from what is kept then. What was found and is not taken yet when it ends is whoever's is next."""
+        while True:
+            await self._turn.begins()
+            routes, updates = self._run = self._begun(found.put_nowait)
+            async with background(routes.run(), updates.run()):
+                await self._turn.ends()
+            self._run = None
+            while not found.empty():
+                found.get_nowait()
+
+    def _begun(self, tell: Callable[[Found], None]) -> tuple[Lookout, Updating]:
         kept = KeptRoutes(self._store)
         routes = Lookout(
             self._clusters,
@@ -73,7 +97,7 @@ class RouteWatcher:
             letters=self._letters,
             clock=self._clock,
             random=self._random,
-            tell=found.put_nowait,
+            tell=tell,
         )
         updates = Updating(
             self._clusters,
@@ -82,15 +106,9 @@ class RouteWatcher:
             letters=self._letters,
             clock=self._clock,
             random=self._random,
-            tell=found.put_nowait,
+            tell=tell,
         )
-        self._run = routes, updates
-        async with background(_reported(routes.run, found.put_nowait), _reported(updates.run, found.put_nowait)):
-            while True:
-                one = await found.get()
-                if isinstance(one, VerdictdError):
-                    raise one
-                yield one
+        return routes, updates
 
 
 async def _reported(run: Callable[[], Awaitable[None]], tell: Callable[[VerdictdError], None]) -> None:

@@ -23,6 +23,7 @@ from daemon.kube.resources import Json
 from daemon.meshes.istio.mesh import ISTIO, VIRTUAL_SERVICES, IstioMesh
 from daemon.ports.events import IncomingEvent
 from daemon.questions import Questions
+from daemon.replicas.turn import Alone
 from daemon.watcher.awaited import AwaitedCanaries
 from daemon.watcher.lookout import WatchedCluster
 from daemon.watcher.reading import Cluster
@@ -131,6 +132,7 @@ async def daemon(kube: KubeClient) -> AsyncIterator[Daemon]:
         questions=Questions(MemoryStore()),
         awaited=waiting,
         letters=Letters(),
+        turn=Alone(),
         clock=clock,
     )
     scene.awaiting, scene.more_events["routes"] = waiting, watcher

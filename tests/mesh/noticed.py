@@ -14,6 +14,7 @@ from daemon.kube.client import KubeClient
 from daemon.kube.resources import Json
 from daemon.model import Release
 from daemon.questions import Questions
+from daemon.replicas.turn import Alone
 from daemon.watcher.awaited import AwaitedCanaries
 from daemon.watcher.endnotices import EndNotice
 from daemon.watcher.lookout import WatchedCluster
@@ -55,6 +56,7 @@ async def noticed(
         questions=Questions(MemoryStore()),
         awaited=AwaitedCanaries(MemoryStore(), clock=SystemClock(), wait_seconds=60.0),
         letters=Letters(),
+        turn=Alone(),
         clock=SystemClock(),
     )
 

@@ -12,6 +12,7 @@ from daemon.meshes.gatewayapi.mesh import GATEWAY_API, HTTP_ROUTES, ROUTES, Gate
 from daemon.meshes.istio.mesh import ISTIO, VIRTUAL_SERVICES, IstioMesh
 from daemon.model import ArmSpec
 from daemon.questions import Questions
+from daemon.replicas.turn import Alone
 from daemon.watcher.lookout import WatchedCluster
 from daemon.watcher.seen import Manner
 from daemon.watcher.source import RouteWatcher
@@ -72,6 +73,7 @@ async def test_a_route_of_the_gateway_api_that_begins_to_send_to_another_service
         questions=Questions(world.asked),
         awaited=world.awaited,
         letters=world.letters,
+        turn=Alone(),
         clock=world.clock,
         random=lambda: 0.5,
     )

@@ -27,7 +27,9 @@ from daemon.meshes.osm.mesh import OSM, OsmMesh
 from daemon.meshes.smi.trafficsplit import TRAFFIC_SPLITS
 from daemon.model import Command, OpenQuestion, Release
 from daemon.ports.events import DeadLetter
+from daemon.ports.sharing import Turn
 from daemon.questions import Questions
+from daemon.replicas.turn import Alone
 from daemon.watcher.awaited import AwaitedCanaries
 from daemon.watcher.endnotices import EndNotice
 from daemon.watcher.kept import KeptRoute, RouteKey, key_of
@@ -276,6 +278,7 @@ class World:
     picture: MakePicture | None = None
     by: Watching = BY_ISTIO
     updates_by: str | None = None
+    turn: Turn = field(default_factory=Alone)
 
     def __post_init__(self) -> None:
         self.cluster.resource = self.by.resource
@@ -295,6 +298,7 @@ class World:
             questions=Questions(self.asked),
             awaited=self.awaited,
             letters=self.letters,
+            turn=self.turn,
             clock=self.clock,
             random=lambda: 0.5,
         )

@@ -28,8 +28,11 @@ async def prometheus(
     flags: Sequence[str] = (),
     port: int | None = None,
     web: Mapping[str, object] | None = None,
+    labels: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Prometheus]:
     """Prometheus with these `scrape_configs`, as its own configuration spells them; `web` is its `--web.config.file`.
+
+    `labels` are its external ones.
 
     With a `web` nobody without credentials can ask whether it is ready, and it listens before it is: its log says it.
     """
@@ -39,7 +42,7 @@ async def prometheus(
     url = f"{scheme}://{LOOPBACK}:{port}"
     argv: list[str | Path] = [
         require("prometheus"),
-        f"--config.file={_config(folder, scrape_configs, scrape_interval)}",
+        f"--config.file={_config(folder, scrape_configs, scrape_interval, labels or {})}",
         f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address={LOOPBACK}:{port}",
         *flags,
@@ -57,10 +60,10 @@ def _said(log: Path) -> bool:
     return "Server is ready to receive web requests" in log.read_text(encoding="utf-8", errors="replace")
 
 
-def _config(folder: Path, scrape_configs: Sequence[Mapping[str, object]], scrape_interval: str) -> Path:
+def _config(folder: Path, scrape_configs: Sequence[Mapping[str, object]], scrape_interval: str, labels: Mapping[str, str]) -> Path:
     """JSON is YAML too. The timeout must not be longer than the interval, or Prometheus refuses the file."""
     folder.mkdir(parents=True, exist_ok=True)
-    every = {"scrape_interval": scrape_interval, "scrape_timeout": scrape_interval}
+    every = {"scrape_interval": scrape_interval, "scrape_timeout": scrape_interval, "external_labels": dict(labels)}
     file = folder / "prometheus.yml"
     file.write_text(json.dumps({"global": every, "scrape_configs": list(scrape_configs)}), encoding="utf-8")
     return file

@@ -52,6 +52,10 @@ class _Enabled(_Strict):
     enabled: bool
 
 
+class _Budget(_Strict):
+    enabled: Annotated[bool | Literal["auto"], Meta(description="auto: where there are several daemons.")]
+
+
 class _Token(_Strict):
     existing_secret: Annotated[str, Meta(description="A Secret with the key token; empty: one is made, once, and kept.")]
 
@@ -111,7 +115,10 @@ class _Values(_Strict):
     config: Annotated[dict[str, Any], Meta(description="The daemon's settings, word for word.")]
     observe: Annotated[_Namespaces, Meta(description="Where it may look; none: everywhere.")]
     enforce: Annotated[_Namespaces, Meta(description="Where it may take traffic back.")]
-    replicas: int
+    replicas: Annotated[
+        Annotated[int, Meta(ge=1, le=32)] | Literal["auto"],
+        Meta(description="How many daemons share the work; auto: two on a NATS of your own, one with the embedded broker."),
+    ]
     image: _Image
     name_override: str
     fullname_override: str
@@ -124,7 +131,7 @@ class _Values(_Strict):
     network_policy: _NetworkPolicy
     check: Annotated[_Enabled, Meta(description="Whether the settings are checked by the image before it is installed.")]
     metrics: _Metrics
-    pod_disruption_budget: _Enabled
+    pod_disruption_budget: _Budget
     priority_class_name: str
     resources: dict[str, Any]
     env: _Objects
@@ -135,12 +142,17 @@ class _Values(_Strict):
     node_selector: _Words
     tolerations: _Objects
     affinity: dict[str, Any]
+    topology_spread_constraints: _Objects
     # Helm's own: what a chart above this one tells all below it.
     globals: Annotated[dict[str, Any], Meta(description="Not read.")] = msgspec.field(name="global", default={})
 
 
 # Of a value that does not match, Helm says only what it must be: so that says why. No integer is this text.
-_ONE_DAEMON: Final = "1: this chart runs one daemon; two that share no leases would both take traffic back"
+_ONE_DAEMON: Final = "1: the embedded broker is within its daemon, and no other daemon could share the work through it"
+_REFUSED: Final = {"if": {"not": {"enum": [1, "auto"]}}, "then": {"const": _ONE_DAEMON}}
+_ONLY_ONE: Final = {
+    "properties": {"replicas": _REFUSED, "config": {"properties": {"replicas": {"properties": {"count": _REFUSED}}}}}
+}
 
 
 def made(root: Path, kinds: Sequence[rbac.WithRights], *, settings: Mapping[str, Any]) -> dict[str, str]:
@@ -166,8 +178,16 @@ def values_schema(settings: Mapping[str, Any]) -> dict[str, Any]:
     properties["config"] = {"description": properties["config"]["description"], "$ref": settings["$ref"]}
     exposed = {"properties": {"enabled": {"const": True}}, "required": ["enabled"]}
     own["_Ingress"] |= {"if": exposed, "then": {"properties": {"host": {"minLength": 1}}}}
-    properties["replicas"] = {"type": "integer", "if": {"not": {"const": 1}}, "then": {"const": _ONE_DAEMON}}
+    own["_Values"] |= {"if": _at(("config", "nats", "url"), {"const": "embedded"}), "then": _ONLY_ONE}
     return {**found, "$defs": {**own, **theirs}}
+
+
+def _at(path: Sequence[str], found: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema of a value in which this is found at the path, if anything is there."""
+    schema = dict(found)
+    for key in reversed(path):
+        schema = {"properties": {key: schema}}
+    return schema
 
 
 def _rules(role: str, rules: str) -> str:

@@ -16,6 +16,9 @@ from tests.servers.locate import require
 
 pytestmark = [pytest.mark.mesh, pytest.mark.xdist_group("chart")]
 
+OF_ITS_OWN = {"containers", "volumes", "topologySpreadConstraints"}
+"""What of a pod names what the chart names otherwise, or has more of."""
+
 
 @pytest.fixture(scope="module")
 def default() -> list[Json]:
@@ -63,18 +66,70 @@ def test_namespaces_that_are_named_are_bound_and_no_others() -> None:
     assert subjects == [[{"kind": "ServiceAccount", "name": "verdictd", "namespace": NAMESPACE}]] * len(bound)
 
 
-def test_the_daemon_runs_as_in_the_plain_manifests_and_may_be_slower_to_start(default: list[Json]) -> None:
-    plain = manifests.the("Deployment")["spec"]["template"]["spec"]
-    ours = one(default, "Deployment")["spec"]["template"]["spec"]
-    assert {key: ours[key] for key in plain if key not in {"containers", "volumes"}} == {
-        key: value for key, value in plain.items() if key not in {"containers", "volumes"}
+def test_the_daemon_runs_as_in_the_plain_manifests_and_may_be_slower_to_start() -> None:
+    plain_deployment, deployment = manifests.the("Deployment")["spec"], one(variant("nats-values.yaml"), "Deployment")["spec"]
+    assert [deployment[key] for key in ("replicas", "strategy")] == [plain_deployment[key] for key in ("replicas", "strategy")]
+    plain, ours = (each["template"]["spec"] for each in (plain_deployment, deployment))
+    assert {key: ours[key] for key in plain if key not in OF_ITS_OWN} == {
+        key: value for key, value in plain.items() if key not in OF_ITS_OWN
     }
+    assert [spread(pod) for pod in (ours, plain)] == [[("hostname", 1, "ScheduleAnyway"), ("zone", 1, "ScheduleAnyway")]] * 2
     (container,) = ours["containers"]
     same = ("args", "ports", "securityContext", "livenessProbe", "readinessProbe")
     assert {key: container[key] for key in same} == {key: plain["containers"][0][key] for key in same}
     assert container["startupProbe"]["failureThreshold"] * container["startupProbe"]["periodSeconds"] == 120
     assert container["resources"]["limits"]["ephemeral-storage"]
-    assert one(default, "Deployment")["spec"]["strategy"] == {"type": "Recreate"}
+
+
+def spread(pod: Json) -> list[tuple[str, int, str]]:
+    return [
+        (each["topologyKey"].rpartition("/")[2], each["maxSkew"], each["whenUnsatisfiable"])
+        for each in pod["topologySpreadConstraints"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "count"),
+    [
+        ([], 1),
+        (["--values", CHART / "ci" / "nats-values.yaml"], 2),
+        (["--values", CHART / "ci" / "nats-values.yaml", "--set", "replicas=1"], 1),
+        (["--values", CHART / "ci" / "nats-values.yaml", "--set", "config.replicas.count=1"], 1),
+        (["--values", CHART / "ci" / "nats-values.yaml", "--set", "config.replicas.count=4"], 4),
+        (["--values", CHART / "ci" / "nats-values.yaml", "--set", "replicas=4,config.replicas.count=4"], 4),
+        (["--values", CHART / "ci" / "replicas-values.yaml"], 3),
+    ],
+    ids=["embedded", "given", "one of it", "one by the settings", "four by the settings", "four by both", "three"],
+)
+def test_two_share_the_work_where_nats_is_given_and_as_many_as_run_are_told_so(
+    words: list[str | Path], count: int, tmp_path: Path
+) -> None:
+    """One that is alone is replaced by one that comes after it, those that share by one that comes before."""
+    found = rendered(*words)
+    deployment = one(found, "Deployment")["spec"]
+    assert deployment["replicas"] == count
+    for said in (each["data"]["verdictd.yaml"] for each in found if each["kind"] == "ConfigMap"):
+        (file := tmp_path / "verdictd.yaml").write_text(said, encoding="utf-8")
+        assert load_settings(file).replicas.count == count
+    rolling = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
+    assert deployment["strategy"] == (rolling if count > 1 else {"type": "Recreate"})
+    budgets = [each["spec"] for each in found if each["kind"] == "PodDisruptionBudget"]
+    assert budgets == ([{"maxUnavailable": 1, "selector": deployment["selector"]}] if count > 1 else [])
+    assert ("topologySpreadConstraints" in deployment["template"]["spec"]) == (count > 1)
+
+
+def test_where_several_are_spread_is_ones_own_to_say_and_the_rest_of_what_they_are_told_stays() -> None:
+    found = variant("replicas-values.yaml")
+    pod = one(found, "Deployment")["spec"]["template"]["spec"]
+    assert spread(pod) == [("zone", 1, "DoNotSchedule")]
+    assert settings_in(found)["replicas"] == {"count": 3, "lease_seconds": 5}
+
+
+@pytest.mark.parametrize("budget", [True, False])
+def test_a_disruption_budget_is_there_or_not_as_it_is_said(*, budget: bool) -> None:
+    words = ("--values", CHART / "ci" / "nats-values.yaml") if not budget else ()
+    found = rendered(*words, "--set", f"podDisruptionBudget.enabled={str(budget).lower()}")
+    assert ("PodDisruptionBudget" in {each["kind"] for each in found}) == budget
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -112,7 +167,14 @@ def test_a_change_of_the_settings_is_a_new_pod(default: list[Json]) -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ("replicas=2", "this chart runs one daemon; two that share no leases would both take traffic back"),
+        ("replicas=2", "1: the embedded broker is within its daemon, and no other daemon could share the work through it"),
+        ("config.replicas.count=2", "no other daemon could share the work through it"),
+        ("replicas=0,config.nats.url=nats://nats:4222", "/replicas"),
+        ("replicas=both,config.nats.url=nats://nats:4222", "/replicas"),
+        (
+            "replicas=2,config.replicas.count=3,config.nats.url=nats://nats:4222",
+            "replicas is 2, and config.replicas.count 3: each daemon must know of the others; leave one of the two out",
+        ),
         ("config.nats.urls=x", "additional properties 'urls' not allowed"),
         ("config.policies.default.mode=enforced", "value must be one of 'enforce', 'observe'"),
         ("config.log_level=loud", "/config/log_level"),

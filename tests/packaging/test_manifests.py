@@ -38,6 +38,18 @@ def test_the_settings_point_to_what_is_mounted_and_exposed() -> None:
     assert settings["http"]["listen"].endswith(f":{container()['ports'][0]['containerPort']}")
 
 
+def test_as_many_run_as_are_told_that_they_share_the_work_and_one_at_a_time_may_go() -> None:
+    settings = yaml.safe_load(the("ConfigMap")["data"]["verdictd.yaml"])
+    deployment = the("Deployment")["spec"]
+    assert deployment["replicas"] == settings["replicas"]["count"] == 2
+    assert deployment["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+    budget = the("PodDisruptionBudget")["spec"]
+    assert (budget["maxUnavailable"], budget["selector"]) == (1, deployment["selector"])
+    labels = deployment["template"]["metadata"]["labels"]
+    for each in pod()["topologySpreadConstraints"]:
+        assert each["labelSelector"]["matchLabels"].items() <= labels.items()
+
+
 def test_the_pod_runs_as_the_image_does_and_writes_nothing() -> None:
     user = (ROOT / "Dockerfile").read_text(encoding="utf-8").split("USER ")[1].split(":", maxsplit=1)[0]
     context = pod()["securityContext"]

@@ -50,6 +50,24 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if eq (dig "nats" "url" "embedded" .Values.config) "embedded" -}}true{{- end -}}
 {{- end -}}
 
+{{/* How many daemons there are to be. */}}
+{{- define "verdictd.replicas" -}}
+{{- $wanted := toString .Values.replicas -}}
+{{- $told := dig "replicas" "count" "" .Values.config | toString -}}
+{{- if and $told (not (has $wanted (list "auto" $told))) -}}
+{{- fail (printf "replicas is %s, and config.replicas.count %s: each daemon must know of the others; leave one of the two out" $wanted $told) -}}
+{{- end -}}
+{{- if ne $wanted "auto" -}}{{- $wanted -}}
+{{- else if $told -}}{{- $told -}}
+{{- else -}}{{- ternary 1 2 (eq (include "verdictd.embedded" .) "true") -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Whether several share the work: "true", or nothing. */}}
+{{- define "verdictd.several" -}}
+{{- if gt (include "verdictd.replicas" . | int) 1 -}}true{{- end -}}
+{{- end -}}
+
 {{- define "verdictd.image" -}}
 {{- with .Values.image -}}
 {{- if .digest -}}
@@ -103,9 +121,15 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- .Values.config.http.listen | splitList ":" | last -}}
 {{- end -}}
 
+{{/* Word for word; where several share the work, with how many they are. */}}
 {{- define "verdictd.settings" -}}
+{{- $settings := deepCopy .Values.config -}}
+{{- if include "verdictd.several" . -}}
+{{- $count := dict "count" (include "verdictd.replicas" . | int) -}}
+{{- $_ := set $settings "replicas" (merge $count (default dict $settings.replicas)) -}}
+{{- end -}}
 verdictd.yaml: |
-{{ toYaml .Values.config | indent 2 }}
+{{ toYaml $settings | indent 2 }}
 {{- end -}}
 
 {{- define "verdictd.podSecurity" -}}

@@ -1,8 +1,8 @@
 """Recordings written: one file per release, one line per judged tick.
 
-A recording is always the beginning of what was judged, to the byte, and never anything else. The chained digest of the
-session says where a line belongs: after a kill the file may hold ticks that no checkpoint knows, and they are cut off; where
-ticks are missing (a full disk, recordings switched on in the middle) the file is left as it is, and nothing is added to it.
+A recording is what was judged, to the byte, and never anything else. The chained digest of the session says where a line belongs:
+after a kill the file may hold ticks that no checkpoint knows, and they are cut off; where ticks are missing (another replica had
+the release, a full disk, recordings switched on in the middle) the first line says so, and the recording goes on after the hole.
 """
 
 import contextlib
@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from os import SEEK_END
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from daemon.errors import InvalidInput, VerdictdError
-from daemon.recordings import Header, chained, header_line
+from daemon.recordings import Header, Hole, Place, header_line, holes_in, places
+from daemon.stored import Unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +50,11 @@ class Recorder:
         """Where a release's recording is."""
         return self._directory / f"{release_id}.jsonl"
 
-    def append(self, release_id: str, header: Header, line: bytes, *, before: str, after: str) -> None:
-        """Write one tick's line; ``before`` and ``after`` are the session's digests around it.
+    def append(self, release_id: str, header: Header, line: bytes, *, before: str, after: str, tick: int) -> None:
+        """Write one tick's line; ``before`` and ``after`` are the session's digests around it, ``tick`` is its number from 1 on.
 
         Raises:
-            VerdictdError: it cannot be written, or ticks are missing before it; said once, then the release goes unrecorded.
+            VerdictdError: it cannot be written; said once, then the release goes unrecorded.
         """
         end = self._ends.get(release_id)
         if end is None and release_id in self._ends:
@@ -60,15 +63,15 @@ class Recorder:
         path = self.path(release_id)
         try:
             if end is None or end.digest != before:
-                end = _cut(path, header, before)
-            if end.header != header:
-                end = _with_header(path, header, path.read_bytes().split(b"\n", 1)[1], digest=before)
+                end = _placed(path, header, Hole(lines=0, ticks=tick - 1, digest=before))
+            if end.header != (wanted := replace(header, holes=end.header.holes)):
+                end = _with_header(path, wanted, path.read_bytes().split(b"\n", 1)[1], digest=before)
             self._ends[release_id] = _append(path, line, end, digest=after)
         except OSError as error:
             raise VerdictdError(f"{path} ends here, the release is not recorded any more: {error}") from error
 
     def close(self, release_id: str) -> None:
-        """The release has ended."""
+        """The release has ended, or is another replica's."""
         self._ends.pop(release_id, None)
 
 
@@ -86,25 +89,35 @@ def _append(path: Path, line: bytes, end: _End, *, digest: str) -> _End:
     return _End(digest=digest, size=end.size + len(written), header=end.header)
 
 
-def _cut(path: Path, header: Header, digest: str) -> _End:
-    """Bring the file to where its digest is this one: a new file, or an old one without what was not kept.
+def _placed(path: Path, header: Header, here: Hole) -> _End:
+    """Bring the file to where this tick belongs: a new file, an old one without what was not kept, or one with one more hole.
 
     Where no tick was kept it is begun anew whatever it holds: a kill may have left half of a header.
     """
-    if not digest:
-        return _with_header(path, header, b"", digest=digest)
+    if not here.digest:
+        return _with_header(path, header, b"", digest="")
+    lines, holes = _kept(path)
+    place = next((one for one in places(lines, holes) if one.digest == here.digest), None)
+    if place is None:
+        place = Place(len(lines), (*holes, replace(here, lines=len(lines))), here.digest)
+    body = b"".join(line + b"\n" for line in lines[: place.lines])
+    return _with_header(path, replace(header, holes=place.holes), body, digest=here.digest)
+
+
+def _kept(path: Path) -> tuple[list[bytes], tuple[Hole, ...]]:
+    """The whole lines after the first, and the holes between them; none where the file is not there, or no more than begun."""
     try:
-        first, *lines = path.read_bytes().splitlines(keepends=True)
-    except (FileNotFoundError, ValueError):
-        first, lines = b"", []
-    size, found = len(first), ""
-    for line in lines:
-        if found == digest:
-            break
-        size, found = size + len(line), chained(found, line.removesuffix(b"\n"))
-    if found != digest or not first:
-        raise VerdictdError(f"{path} does not hold all ticks before this one; it is left as it is")
-    return _with_header(path, header, b"".join(lines)[: size - len(first)], digest=digest)
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return [], ()
+    first, *lines = content.split(b"\n")
+    if not lines:
+        return [], ()
+    try:
+        holes = holes_in(first)
+    except Unreadable as error:
+        raise VerdictdError(f"{path} is no recording, and is left as it is; the release is not recorded any more") from error
+    return lines[:-1], holes
 
 
 def _with_header(path: Path, header: Header, body: bytes, *, digest: str) -> _End:

@@ -11,9 +11,9 @@ import gzip
 import hashlib
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -34,13 +34,33 @@ _LARGEST_COUNT = 2**53
 """Beyond it a count is no longer exact as a floating-point number; no tick of any service comes near."""
 
 
+class Hole(msgspec.Struct, frozen=True, kw_only=True):
+    """Where judged ticks are not in a recording: another replica had the release, or nothing could be written for a while.
+
+    Attributes:
+        lines: how many lines of the recording, after its first, come before it.
+        ticks: how many ticks had been judged when it goes on.
+        digest: the chained digest of all of them.
+    """
+
+    lines: int
+    ticks: int
+    digest: str
+
+    @property
+    def sentence(self) -> str:
+        """For a person."""
+        return f"ticks are missing before line {self.lines + 2}: {self.ticks} had been judged by then, {self.lines} are in it"
+
+
 class Header(msgspec.Struct, frozen=True, kw_only=True):
     """The first line. ``bounds_ms`` are the finite upper bounds of the latency buckets; counts carry one more, for +Inf.
     ``timed`` is false where connections were counted, of which no latency is known. ``after`` is that of a watch after a promotion.
 
     ``tick_seconds`` may be absent in recordings made elsewhere: the first sample's ``seconds`` stand for it. ``translated`` is
     not in the file: a sentence for each word of an earlier version's policy that is read as another, and for each of a newer
-    version's that is not known here. ``form`` is the number of the form (``daemon.stored``).
+    version's that is not known here. ``form`` is the number of the form (``daemon.stored``). ``holes``, in their order: where
+    ticks are missing.
     """
 
     release: dict[str, Any]
@@ -52,6 +72,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     after: After | None = None
     format: str = FORMAT
     form: int = stored.FORM
+    holes: tuple[Hole, ...] = ()
     translated: tuple[str, ...] = ()
 
     def checked_release(self, *, path: str) -> Release:
@@ -62,6 +83,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 
 _sample_decoder = msgspec.json.Decoder(Sample)
 _encoder = msgspec.json.Encoder()
+_APART = frozenset({"format", "form", "holes", "translated"})
 
 
 def sample_of(reading: Reading, *, t: float, bounds_ms: tuple[float, ...]) -> tuple[Sample, tuple[float, ...]]:
@@ -108,13 +130,36 @@ def header_line(header: Header) -> bytes:
     """The first line, without the newline."""
     return _encoder.encode(
         {"format": header.format, "form": stored.FORM}
-        | {k: v for k, v in msgspec.structs.asdict(header).items() if k not in {"format", "form", "translated"} and v is not None}
+        | {k: v for k, v in msgspec.structs.asdict(header).items() if k not in _APART and v is not None}
+        | ({"holes": header.holes} if header.holes else {})
     )
 
 
 def chained(digest: str, tick: bytes) -> str:
     """The digest of a recording with one more line (without its newline); the digest of no line is the empty text."""
     return hashlib.sha256(digest.encode() + tick).hexdigest()
+
+
+class Place(NamedTuple):
+    """A place between two lines of a recording: before it are ``lines`` of them and ``holes``, and the digest is this."""
+
+    lines: int
+    holes: tuple[Hole, ...]
+    digest: str
+
+
+def places(lines: Sequence[bytes], holes: Sequence[Hole]) -> Iterator[Place]:
+    """All of a recording's, from its beginning: one before and after each of its lines (without their newlines), and each hole."""
+    place, waiting = Place(0, (), ""), list(holes)
+    yield place
+    for number in range(len(lines) + 1):
+        while waiting and waiting[0].lines == number:
+            hole = waiting.pop(0)
+            place = Place(number, (*place.holes, hole), hole.digest)
+            yield place
+        if number < len(lines):
+            place = Place(number + 1, place.holes, chained(place.digest, lines[number]))
+            yield place
 
 
 class Samples(Iterator[Sample]):
@@ -193,6 +238,11 @@ def _header(first: bytes) -> Header:
         raise stored.Unreadable(f"Object contains unknown field `{unread[0]}` - at `$.policy`")
     said = (*found.said, *(f"{path} is a newer version's, and is left out" for path in unread))
     return msgspec.structs.replace(found.value, form=found.form, translated=said)
+
+
+def holes_in(first: bytes) -> tuple[Hole, ...]:
+    """Where ticks are missing, by a recording's first line. Raises ``stored.Unreadable``."""
+    return stored.decode(first, Header).value.holes
 
 
 def _lines(path: Path) -> Iterator[bytes]:

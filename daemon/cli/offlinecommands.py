@@ -37,6 +37,11 @@ def replay(commands: "Commands[Parser]") -> None:
     )
     parser.set_defaults(module="replaying")
     parser.add_argument("files", metavar="FILE", nargs="+", help="recordings (.jsonl, .jsonl.gz), or folders of them")
+    parser.add_argument(
+        "--join",
+        metavar="FILE",
+        help="the recordings are several replicas' parts of one release: write the whole here, and judge that",
+    )
     policies = parser.add_mutually_exclusive_group()
     policies.add_argument("--policy", metavar="FILE", help="judge under this policy instead of the recorded one")
     policies.add_argument(

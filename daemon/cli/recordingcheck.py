@@ -19,17 +19,20 @@ UNKNOWN = f"what its buckets can tell is not known: it takes buckets, and {ENOUG
 class Checked:
     """What its buckets can tell, by all latencies of its baseline: nothing where these are too few, or have no buckets.
 
-    ``torn_line`` is the number of a last line that was not written to its end.
+    ``torn_line`` is the number of a last line that was not written to its end; ``missing``: a sentence for each place where ticks
+    are not in it.
     """
 
     buckets: tuple[Resolution, ...]
     torn_line: int | None
+    missing: tuple[str, ...] = ()
 
     @property
     def sentences(self) -> tuple[str, ...]:
         """For a person."""
         torn = () if self.torn_line is None else (f"line {self.torn_line} is torn, and the last: replay leaves it out",)
-        return (*torn, *(one.sentence for one in self.buckets)) if self.buckets else (*torn, UNKNOWN)
+        told = tuple(one.sentence for one in self.buckets) or (UNKNOWN,)
+        return (*torn, *self.missing, *told)
 
 
 def check(file: str) -> Checked:
@@ -49,7 +52,8 @@ def _checked(path: Path) -> Checked:
     recording, seen = opened(path, policies=[None]), Seen()
     for sample in recording.samples:
         seen = seen.plus(sample)
-    return Checked(buckets=_resolutions(recording.header, seen), torn_line=recording.torn_line)
+    missing = tuple(hole.sentence for hole in recording.header.holes)
+    return Checked(buckets=_resolutions(recording.header, seen), torn_line=recording.torn_line, missing=missing)
 
 
 def _resolutions(header: Header, seen: Seen) -> tuple[Resolution, ...]:

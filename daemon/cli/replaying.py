@@ -13,6 +13,7 @@ from daemon.cli.rendering import ProgressLine
 from daemon.model import Outcome
 from daemon.offline.parallel import available_processes
 from daemon.offline.replay.comparing import Compared, Proportion, Spread, compare
+from daemon.offline.replay.joining import joined
 from daemon.offline.replay.labels import labels_of
 from daemon.offline.replay.lockstep import Judged, Replayed, Result, Unusable, judge_all, replayed
 from daemon.offline.replay.sources import recordings_in
@@ -26,6 +27,8 @@ _NAME_COLUMNS = 48
 def run(options: argparse.Namespace) -> Exit:
     """The command. A recording that cannot be used is said to be, and the others are judged."""
     paths = recordings_in(options.files)
+    if options.join is not None:
+        paths = [joined(paths, whole=Path(options.join))]
     processes = options.processes or available_processes()
     if options.sweep:
         return _sweep(paths, options, processes=processes)

@@ -384,6 +384,7 @@ class Engine:
                     admissions=lambda: admission.tasks,
                     recover=take_up,
                     meter=self._ports.meter,
+                    recorder=self._ports.recorder,
                     group=group,
                 )
                 group.create_task(sharing.run(moves), name="replicas")

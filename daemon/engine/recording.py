@@ -68,7 +68,12 @@ class RecordingWriter:
             line = recordings.line(one.sample)
             try:
                 self._recorder.append(
-                    session.release_id, header_of(session), line, before=one.due.session.digest, after=session.digest
+                    session.release_id,
+                    header_of(session),
+                    line,
+                    before=one.due.session.digest,
+                    after=session.digest,
+                    tick=session.ticks,
                 )
             except VerdictdError as error:
                 log.warning("recording stopped", extra={"release": session.release_id, "reason": str(error)})

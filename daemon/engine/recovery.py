@@ -103,7 +103,8 @@ async def _complete(recorder: Recorder, sessions: Sequence[Session], *, meter: M
 
 def _append(recorder: Recorder, session: Session, last: LastTick, meter: Meter) -> None:
     try:
-        recorder.append(session.release_id, header_of(session), last.line.encode(), before=last.before, after=session.digest)
+        line = last.line.encode()
+        recorder.append(session.release_id, header_of(session), line, before=last.before, after=session.digest, tick=session.ticks)
     except VerdictdError as error:
         meter.failed("recording", error)
     recorder.close(session.release_id)

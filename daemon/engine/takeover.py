@@ -18,6 +18,7 @@ from daemon.engine.tenure import Tenure
 from daemon.model import Release, Stage
 from daemon.ports.service import Meter
 from daemon.ports.sharing import Sharing
+from daemon.recorder import Recorder
 
 Recover = Callable[[Callable[[Release], bool]], Awaitable[None]]
 """Takes up what was kept of releases of which the function says that they are ours."""
@@ -45,6 +46,7 @@ class Takeover:
         admissions: Callable[[], list[asyncio.Task[str | Exception]]],
         recover: Recover,
         meter: Meter,
+        recorder: Recorder | None,
         group: asyncio.TaskGroup,
     ) -> None:
         self._sharing = sharing
@@ -55,6 +57,7 @@ class Takeover:
         self._admissions = admissions
         self._recover = recover
         self._meter = meter
+        self._recorder = recorder
         self._group = group
         self._held: frozenset[int] = frozenset()
         self._times = Counter[int]()
@@ -112,6 +115,8 @@ class Takeover:
     def _leave(self, session: Session) -> None:
         self._registry.leave(session.release_id)
         self._meter.left(session.release_id)
+        if self._recorder is not None:
+            self._recorder.close(session.release_id)
         self._supervisor.leave(session)
 
     def _of(self, slots: AbstractSet[int]) -> list[Session]:

@@ -1,4 +1,4 @@
-"""What the recorder leaves on the disk: always the beginning of what was judged, to the byte."""
+"""What the recorder leaves on the disk: what was judged, to the byte, and where some of it is missing."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from config.policy import Policy
 from daemon import recordings
 from daemon.errors import InvalidInput, VerdictdError
 from daemon.recorder import Recorder
-from daemon.recordings import Header, chained
+from daemon.recordings import Header, Hole, chained
 
 RELEASE = {"service": "web", "baseline": {"service": "web-v1"}, "canary": {"service": "web-v2"}}
 HEADER = Header(release=RELEASE, policy=Policy(), bounds_ms=(5.0, 10.0), tick_seconds=1.0)
@@ -33,7 +33,7 @@ def digest(*times: float) -> str:
 
 def write(recorder: Recorder, *times: float, header: Header = HEADER) -> None:
     """The last of these ticks, after the others."""
-    recorder.append("web-1", header, line(times[-1]), before=digest(*times[:-1]), after=digest(*times))
+    recorder.append("web-1", header, line(times[-1]), before=digest(*times[:-1]), after=digest(*times), tick=len(times))
 
 
 def written(folder: Path) -> list[float]:
@@ -56,8 +56,8 @@ def test_the_header_may_get_its_bounds_later_and_no_line_is_lost(tmp_path: Path)
     recorder = Recorder(tmp_path)
     gap = recordings.line(Sample(t=1.0, seconds=1.0, baseline=None, canary=None, gap="no scrape yet"))
     first = chained("", gap)
-    recorder.append("web-1", EARLY, gap, before="", after=first)
-    recorder.append("web-1", HEADER, line(2.0), before=first, after=chained(first, line(2.0)))
+    recorder.append("web-1", EARLY, gap, before="", after=first, tick=1)
+    recorder.append("web-1", HEADER, line(2.0), before=first, after=chained(first, line(2.0)), tick=2)
     recorder.close("web-1")
     assert written(tmp_path) == [1.0, 2.0]
 
@@ -97,24 +97,43 @@ def test_half_a_header_left_by_a_kill_is_written_anew(tmp_path: Path) -> None:
         assert written(tmp_path) == [1.0]
 
 
-@pytest.mark.parametrize("damage", ["a hole", "no file", "an empty file", "another's"])
-def test_where_ticks_are_missing_the_file_is_left_alone_and_it_is_said_once(tmp_path: Path, damage: str) -> None:
+@pytest.mark.parametrize("there", ["a tick", "half a tick", "no file", "an empty file"])
+def test_where_ticks_are_missing_the_first_line_says_so_and_the_recording_goes_on(tmp_path: Path, there: str) -> None:
     path = tmp_path / "web-1.jsonl"
+    if there == "an empty file":
+        path.touch()
+    elif there != "no file":
+        write(Recorder(tmp_path), 1.0)
+    if there == "half a tick":
+        path.write_bytes(path.read_bytes() + line(2.0)[:20])
     recorder = Recorder(tmp_path)
-    match damage:
-        case "a hole":
-            write(recorder, 1.0)
-        case "an empty file":
-            path.touch()
-        case "another's":
-            path.write_bytes(b"something else\nentirely\n")
-        case _:
-            pass
-    before = path.read_bytes() if path.exists() else None
-    with pytest.raises(VerdictdError, match="does not hold all ticks"):
+    write(recorder, 1.0, 2.0, 3.0)
+    write(recorder, 1.0, 2.0, 3.0, 4.0)
+    header, samples = recordings.read(path)
+    before = 1 if there.endswith("tick") else 0
+    assert header == msgspec.structs.replace(HEADER, holes=(Hole(lines=before, ticks=2, digest=digest(1.0, 2.0)),))
+    assert [sample.t for sample in samples] == [1.0, 3.0, 4.0][1 - before :]
+
+
+def test_a_release_that_comes_back_from_another_replica_goes_on_after_a_second_hole(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path)
+    write(recorder, 1.0, 2.0)
+    write(recorder, 1.0, 2.0, 3.0)
+    write(recorder, *map(float, range(1, 7)))
+    write(recorder, *map(float, range(1, 10)))
+    write(Recorder(tmp_path), *map(float, range(1, 6)), 6.5)
+    header, samples = recordings.read(tmp_path / "web-1.jsonl")
+    assert [(hole.lines, hole.ticks) for hole in header.holes] == [(0, 1), (2, 5)]
+    assert [sample.t for sample in samples] == [2.0, 3.0, 6.5]
+
+
+def test_what_is_no_recording_is_left_alone_and_it_is_said_once(tmp_path: Path) -> None:
+    path, recorder = tmp_path / "web-1.jsonl", Recorder(tmp_path)
+    path.write_bytes(b"something else\nentirely\n")
+    with pytest.raises(VerdictdError, match="is no recording"):
         write(recorder, 1.0, 2.0, 3.0)
     write(recorder, 1.0, 2.0, 3.0, 4.0)
-    assert (path.read_bytes() if path.exists() else None) == before
+    assert path.read_bytes() == b"something else\nentirely\n"
 
 
 def test_a_full_disk_leaves_whole_lines_and_ends_the_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,20 +113,23 @@ async def test_a_folder_that_hangs_at_the_start_keeps_nobody_waiting(tmp_path: P
     hanging.released.set()
 
 
-async def test_a_recording_that_lacks_earlier_ticks_is_reported_at_the_start_and_left(tmp_path: Path) -> None:
+async def test_a_recording_that_lacks_earlier_ticks_says_so_and_has_those_that_come(tmp_path: Path) -> None:
     scene = Scene(policies={"default": LONG})
     await killed_when_decided(scene)
     scene.recorder = Recorder(tmp_path)
     async with running(scene) as engine:
-        await verdict_of(engine)
-        await until(lambda: "recording" in [what for what, _ in scene.meter.failures])
-    assert names(tmp_path) == []
+        verdict = await verdict_of(engine)
+        await until(lambda: names(tmp_path) == [f"{ID}.jsonl"])
+    await nothing_is_written()
+    header, samples = recordings.read(tmp_path / f"{ID}.jsonl")
+    assert [(hole.lines, hole.ticks) for hole in header.holes] == [(0, verdict.ticks - 1)]
+    assert len(list(samples)) == 1
 
 
 class Broken(Recorder):
     """A disk that is full."""
 
-    def append(self, release_id: str, header: Header, line: bytes, *, before: str, after: str) -> None:
+    def append(self, release_id: str, header: Header, line: bytes, *, before: str, after: str, tick: int) -> None:
         raise VerdictdError("No space left on device")
 
 
@@ -137,9 +140,9 @@ class Hanging(Recorder):
         super().__init__(directory)
         self.released = threading.Event()
 
-    def append(self, release_id: str, header: Header, line: bytes, *, before: str, after: str) -> None:
+    def append(self, release_id: str, header: Header, line: bytes, *, before: str, after: str, tick: int) -> None:
         self.released.wait(timeout=60.0)
-        super().append(release_id, header, line, before=before, after=after)
+        super().append(release_id, header, line, before=before, after=after, tick=tick)
 
 
 async def test_a_full_disk_does_not_stop_the_ticks(tmp_path: Path) -> None:

@@ -3,20 +3,25 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from config.settings import Limits
+from daemon import recordings
 from daemon.engine import tenure
 from daemon.engine.engine import Engine
 from daemon.engine.tenure import HELD
 from daemon.errors import Conflict, InvalidInput, NotFound, Refused, TimedOut, Unavailable, VerdictdError
-from daemon.model import Action, Command, Freeze, Outcome, Outline, Stage
+from daemon.model import Action, Command, Freeze, Outcome, Outline, Record, Stage
+from daemon.offline.replay import replay_file
+from daemon.offline.replay.joining import joined
+from daemon.recorder import Recorder
 from daemon.watcher.awaited import AwaitedCanaries
 from tests.hand.ports import HandAnnouncement, MemoryStore, Scene, running, until, verdict_of
 from tests.hand.replicas import Replicas
-from tests.hand.samples import ID, OTHER, POLICY, RELEASE, failing, gap
+from tests.hand.samples import ID, OTHER, POLICY, RELEASE, failing, gap, healthy
 
 # The clock of these tests runs with whoever sleeps: no watch may end for its window.
 PATIENT = msgspec.structs.replace(POLICY, window_seconds=86_400.0)
@@ -67,6 +72,11 @@ class Both:
     @property
     def published(self) -> int:
         return len(self.scenes[0].sink.verdicts)
+
+
+def ticks(kept: bytes) -> int:
+    """How many a session has that is kept."""
+    return int(msgspec.json.decode(kept)["session"]["ticks"])
 
 
 def held(steps: object) -> list[str]:
@@ -352,6 +362,35 @@ async def test_what_comes_late_from_whoever_had_the_service_before_is_written_ov
         await both.scenes[0].sessions.put(ID, both.kept.replace(b"#2", b"x#3"))
         await until(lambda: not b.views())
         assert b"x#3" in both.kept
+
+
+@pytest.mark.parametrize("how", ["handed over", "lost"])
+async def test_who_takes_a_release_over_goes_on_with_its_recording_and_the_parts_together_replay_to_the_verdict(
+    tmp_path: Path, how: str
+) -> None:
+    async with AsyncExitStack() as stack:
+        both = Both(stack)
+        for name, scene in both.replicas.scenes.items():
+            scene.recorder = Recorder(tmp_path / name)
+            scene.telemetry.readings = [healthy()]
+        await both.watching()
+        for one, other in (("a", "b"), ("b", "a"), ("a", "b")):
+            least = ticks(both.kept) + 3
+            await until(lambda least=least: ticks(both.kept) >= least)  # type: ignore[misc]
+            if how == "handed over":
+                await both.replicas.hand_over(RELEASE, one, to=other)
+            else:
+                both.replicas.give(RELEASE, other)
+                both.replicas.lose(RELEASE, one)
+        both.fail()
+        await until(lambda: ID in both.scenes[0].records.data)
+        record = msgspec.json.decode(both.scenes[0].records.data[ID], type=Record)
+        parts = [tmp_path / name / f"{ID}.jsonl" for name in ("a", "b")]
+        await until(lambda: all(part.exists() for part in parts))
+    assert [len(recordings.read(part)[0].holes) for part in parts] == [1, 2]
+    again = replay_file(joined(parts, whole=tmp_path / "whole.jsonl"))
+    assert (again.verdict, again.decided_at_tick, again.notes) == (record.verdict.outcome, record.verdict.ticks, ())
+    assert again.reason == record.verdict.reason
 
 
 async def test_who_ends_in_order_says_so_when_nothing_is_under_way_any_more() -> None:

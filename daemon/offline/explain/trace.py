@@ -125,6 +125,9 @@ def trace(path: Path, *, policy: Policy | None = None) -> Trace:
         InvalidInput: naming the file and the line of the first fault.
     """
     recording = opened(path, policies=[policy])
+    if recording.header.holes:
+        said = "; ".join(hole.sentence for hole in recording.header.holes)
+        raise InvalidInput(said, path=str(path), fix="put the replicas' parts together: verdictd replay PART... --join WHOLE")
     digests: list[str] = []
     samples = _digested(recording.samples, into=digests)
     ruling: Ruling | None = None

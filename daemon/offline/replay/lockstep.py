@@ -26,6 +26,7 @@ class Judged:
     """A recording's last ruling under each policy, in the order in which the policies were given.
 
     ``torn_line`` is the number of a last line that was not written to its end and was left out.
+    ``missing``: a sentence for each place where ticks are not in it, of which nothing was judged.
     ``translated``: a sentence for each word of the recorded policy that is read as another, where that policy was asked for.
     ``counted_otherwise``: a policy that was given counts other requests as failed than the recorded one, by which it was done.
     """
@@ -33,6 +34,7 @@ class Judged:
     file: Path
     rulings: tuple[Ruling, ...]
     torn_line: int | None = None
+    missing: tuple[str, ...] = ()
     translated: tuple[str, ...] = ()
     counted_otherwise: bool = False
 
@@ -53,7 +55,7 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
 
     ``decided_at_tick`` is null when the recording ended first; ``verdict`` is null when it cannot be used, and ``reason`` then
     names the line and the fault. ``torn_line`` is the number of a torn last line, which was left out; else null. ``notes``
-    says which words of the recorded policy, an earlier version's, are read as others.
+    says where ticks are missing, and which words of the recorded policy, an earlier version's, are read as others.
     """
 
     file: str
@@ -80,11 +82,18 @@ def replayed(result: Result) -> Replayed:
         reason=ruling.reason if final else f"the recording ends before a decision: {ruling.reason}",
         findings=ruling.findings,
         torn_line=result.torn_line,
-        notes=(*(f"the recorded policy's {one}" for one in result.translated), *([COUNTED_OTHERWISE] if otherwise else [])),
+        notes=(
+            *(f"{one}; {WITHOUT_THEM}" for one in result.missing),
+            *(f"the recorded policy's {one}" for one in result.translated),
+            *([COUNTED_OTHERWISE] if otherwise else []),
+        ),
     )
 
 
 COUNTED_OTHERWISE = "requests were counted by the recorded policy's failures; those of the policy given differ, and change nothing"
+WITHOUT_THEM = (
+    "it is judged without them, and its verdict may be another than the daemon's; --join puts the replicas' parts together"
+)
 WIDTH = 64
 """Recordings open at a time: enough to make the judge's batch cheap, few enough for any limit on open files."""
 
@@ -116,6 +125,7 @@ class _Lane:
             file=self.path,
             rulings=rulings,
             torn_line=self.recording.torn_line,
+            missing=tuple(hole.sentence for hole in self.recording.header.holes),
             translated=self.translated,
             counted_otherwise=self.counted_otherwise,
         )

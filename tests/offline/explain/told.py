@@ -58,7 +58,7 @@ def told(folder: Path, *, change: Change, policy: Policy | None = None, gap_at: 
         header = Header(
             release=RELEASE, policy=policy, bounds_ms=session.bounds_ms, split=session.split, tick_seconds=session.tick_seconds
         )
-        recorder.append(release_id, header, recordings.line(sample), before=before, after=session.digest)
+        recorder.append(release_id, header, recordings.line(sample), before=before, after=session.digest, tick=session.ticks)
         assert session.judge is not None
         [(state, ruling)] = fold([session.terms], [session.judge], [sample])
         session = deciding.judged(session, state, ruling, now=now + 0.01)

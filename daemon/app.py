@@ -194,7 +194,6 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
                 policies=sorted({"default", *settings.policies}),
                 hearing=hearing,
                 now=clock.now,
-                is_alone=settings.replicas.count == 1,
                 metrics=metrics,
                 readiness=readiness,
                 http=settings.http,

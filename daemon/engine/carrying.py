@@ -28,6 +28,15 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, tag="submission"):
     announced_at: float | None = None
 
 
+class Inquiry(msgspec.Struct, frozen=True, kw_only=True, tag="inquiry"):
+    """About the attempt that is under way; see ``ReleaseService.attempt``."""
+
+    release: Release
+    release_id: str
+    sender: str
+    silence_seconds: float
+
+
 class Word(msgspec.Struct, frozen=True, kw_only=True, tag="word"):
     """A person's word; see ``ReleaseService.command``."""
 
@@ -35,7 +44,7 @@ class Word(msgspec.Struct, frozen=True, kw_only=True, tag="word"):
     command: Command
 
 
-Said = Submission | Word
+Said = Submission | Inquiry | Word
 
 
 class _Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -18,7 +18,8 @@ from daemon.engine import deciding
 from daemon.engine.admission import Admission
 from daemon.engine.afar import Afar
 from daemon.engine.aliases import Aliases
-from daemon.engine.carrying import Carrying, Said, Submission, Word
+from daemon.engine.attempts import Attempts
+from daemon.engine.carrying import Carrying, Inquiry, Said, Submission, Word
 from daemon.engine.carrying import answered as answered_for_another
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.dependencies import Ports, Shared
@@ -79,6 +80,7 @@ class Engine:
         self._aliases = Aliases(ports.aliases)
         self._freezes = Freezes(ports.freezes, ports.clock, audit=ports.audit, cluster=ports.cluster, meter=ports.meter)
         self._promotions = Promotions(ports.promotions)
+        self._attempts = Attempts(self._registry, now=ports.clock.now)
         self._outlines = Outlines(ports)
         self._tickers: list[Ticker] = []
         self._sources: list[Upkeep] = []
@@ -180,6 +182,19 @@ class Engine:
             )
             release_id = await at_work.admission.admit(newcomer)
         return await self.view(release_id)
+
+    async def attempt(self, release: Release, *, release_id: str, sender: str, silence_seconds: float) -> ReleaseView:
+        """The one that is under way; see ``ports.service.ReleaseService``."""
+        await self._working()
+        if self._shared is not None:
+            said = Inquiry(release=release, release_id=release_id, sender=sender, silence_seconds=silence_seconds)
+            where = partial(self._tenure.other, release)
+            if (there := await self._carrying(self._shared).carry(said, where=where)) is not None:
+                return there
+        async with self._attempts.turn(release):
+            if (meant := self._attempts.meant(release, silence_seconds=silence_seconds)) is not None:
+                return await self.view(meant)
+            return await self.submit(release, release_id=release_id, sender=sender)
 
     async def command(self, release_id: str, command: Command) -> ReleaseView:
         """Carry out a person's word; see ``ports.service.ReleaseService``."""
@@ -414,6 +429,12 @@ class Engine:
                     raise Unavailable("its service is not here")
                 return await self.submit(
                     said.release, release_id=said.release_id, sender=said.sender, announced_at=said.announced_at
+                )
+            case Inquiry():
+                if not self._tenure.is_here(said.release):
+                    raise Unavailable("its service is not here")
+                return await self.attempt(
+                    said.release, release_id=said.release_id, sender=said.sender, silence_seconds=said.silence_seconds
                 )
             case Word():
                 there = await self._afar.find(said.release_id)

@@ -106,7 +106,6 @@ class ApiPorts:
         recordings: the folder that they are in; null: none are kept.
         hearing: what it knows beside an announcement.
         now: seconds since 1970.
-        is_alone: whether there is no other replica.
     """
 
     releases: ReleaseService
@@ -127,7 +126,6 @@ class ApiPorts:
     hearing: Hearing = field(default_factory=Hearing)
     now: Callable[[], float] = time.time
     waiting: Waiting = field(default_factory=Waiting)
-    is_alone: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

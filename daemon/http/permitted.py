@@ -28,6 +28,11 @@ class PermittedReleases:
         _check_release(release)
         return await self.inner.submit(release, release_id=release_id, sender=sender, announced_at=announced_at)
 
+    async def attempt(self, release: Release, *, release_id: str, sender: str, silence_seconds: float) -> ReleaseView:
+        """As ``submit``."""
+        _check_release(release)
+        return await self.inner.attempt(release, release_id=release_id, sender=sender, silence_seconds=silence_seconds)
+
     async def command(self, release_id: str, command: Command) -> ReleaseView:
         """As the engine does. Raises ``NotAllowed`` where who calls may not command, or not in the release's namespace."""
         caller = CALLING.get()

@@ -31,6 +31,13 @@ class ReleaseService(Protocol):
         """
         ...
 
+    async def attempt(self, release: Release, *, release_id: str, sender: str, silence_seconds: float) -> ReleaseView:
+        """The attempt of its service that is under way, for who names none; ``release`` begins to be watched where there is none.
+
+        One that has ended is still the one under way until nobody has asked for so long. Raises as ``submit``.
+        """
+        ...
+
     async def command(self, release_id: str, command: Command) -> ReleaseView:
         """Carry out a person's word. Raises ``NotFound``; ``Refused`` when the release has its verdict already."""
         ...

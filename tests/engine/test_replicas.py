@@ -108,6 +108,23 @@ async def test_a_release_is_carried_to_whoever_has_its_service_and_every_replica
         assert (both.patches, both.published) == (1, 1)
 
 
+async def test_who_names_no_attempt_is_told_of_the_same_one_by_every_replica_also_once_it_has_ended() -> None:
+    async with AsyncExitStack() as stack:
+        both = Both(stack)
+        a, b = await both.start()
+
+        async def asked(of: Engine, *, release_id: str) -> str:
+            asking = of.attempt(RELEASE, release_id=release_id, sender="gate prometheus", silence_seconds=1e9)
+            return (await asking).id
+
+        assert await asked(b, release_id=ID) == ID
+        assert await asked(a, release_id="web-2") == ID
+        await until(lambda: b'"watching"' in both.kept)
+        both.fail()
+        await verdict_of(a)
+        assert await asked(b, release_id="web-3") == ID
+
+
 async def test_what_is_wrong_is_told_by_whoever_has_the_service_as_if_it_had_been_said_there() -> None:
     async with AsyncExitStack() as stack:
         both = Both(stack)

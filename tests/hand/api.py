@@ -132,6 +132,13 @@ class Engine:
         one = ReleaseView(id=release_id, release=release, stage=Stage.LOCATING, submitted_at=1.0)
         return self.releases.setdefault(release_id, one)
 
+    async def attempt(self, release: Release, *, release_id: str, sender: str, silence_seconds: float) -> ReleaseView:
+        assert silence_seconds > 0
+        for one in self.views():
+            if (one.release.namespace, one.release.service) == (release.namespace, release.service):
+                return one
+        return await self.submit(release, release_id=release_id, sender=sender)
+
     async def freeze(self, freeze: Freeze) -> None:
         self.freezes.append(freeze)
 

@@ -15,7 +15,6 @@ from daemon.http.api import examples, gates
 from daemon.http.endpoint import JSON, ApiPorts, Endpoint, Group, Parameter, reply
 from daemon.http.gates import access, kayenta, prometheus
 from daemon.http.gates.asking import Desk
-from daemon.http.gates.current import Current
 
 _APPLICATION = "application"
 _PARENT = "parentPipelineExecutionId"
@@ -121,7 +120,7 @@ class _Prometheus:
     """The handler of the one question."""
 
     def __init__(self, ports: ApiPorts, desk: Desk) -> None:
-        self._current = Current(desk, now=ports.now, alone=ports.is_alone)
+        self._desk = desk
         self._now = ports.now
 
     async def query(self, request: web.Request) -> web.Response:
@@ -131,7 +130,7 @@ class _Prometheus:
             return reply(prometheus.probed(at=self._now()))
         try:
             question = prometheus.read(query)
-            told = await self._current.ask(question.release, silence_seconds=question.silence_seconds)
+            told = await self._desk.current(question.release, gate="prometheus", silence_seconds=question.silence_seconds)
         except InvalidInput as error:
             return reply(prometheus.QueryRefusal(error=str(error)), status=HTTPStatus.UNPROCESSABLE_ENTITY)
         return reply(prometheus.answer(question, told, at=self._now()))

@@ -105,6 +105,20 @@ class Desk:
             meant = await self.begin(release, release_id=release_id, gate=asked.gate)
             return await self.known(meant, wait_seconds=wait_seconds)
 
+    async def current(self, release: Release, *, gate: str, silence_seconds: float) -> Told:
+        """How the attempt of its service stands that is under way, for who names none; watched where there is none.
+
+        Raises as ``ask``.
+        """
+        release_id = names.new_release_id(release.service)
+        try:
+            meant = await self.releases.attempt(
+                release, release_id=release_id, sender=f"gate {gate}", silence_seconds=silence_seconds
+            )
+        except (Refused, Elsewhere) as error:
+            raise Unavailable(str(error)) from error
+        return await self.known(meant.id)
+
     async def again(self, service: str, *, namespace: str, key: str) -> Told:
         """How an attempt stands that was asked about before. Raises ``NotFound`` where it is not known, and as ``ask``."""
         return await self.known(self._named(service, namespace=namespace, key=key))

@@ -1,6 +1,5 @@
 """Prometheus and Kayenta as their clients know them: each word as a sample or a score, and one release for an attempt."""
 
-import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
@@ -12,11 +11,8 @@ from msgspec.structs import replace
 from config.settings import Gates
 from daemon.errors import Elsewhere, Unavailable
 from daemon.http.gates import kayenta, prometheus
-from daemon.http.gates.asking import Desk, Word
-from daemon.http.gates.current import Current
-from daemon.http.waiting import Waiting
-from daemon.model import Outline, Release, ReleaseView, Stage
-from tests.hand.api import NOW, Api, Engine, ports_of, release, serving, verdict, view
+from daemon.http.gates.asking import Word
+from tests.hand.api import NOW, Api, Engine, serving
 from tests.http.gates.test_gates import SECRET, WriteGate, found, gate
 
 __all__ = ["gate"]
@@ -90,98 +86,6 @@ def test_a_question_may_say_service_mesh_policy_and_interval_in_any_order_and_wi
     assert (question.release.service, question.release.mesh, question.release.policy) == ("till", "edge", "strict")
     assert question.silence_seconds == 900.0
     assert prometheus.read(QUERY).silence_seconds == 600.0
-
-
-class Unhurried(Engine):
-    """It takes its turns to keep a release, as the engine does."""
-
-    async def submit(
-        self, release: Release | Outline, *, release_id: str, sender: str = "", announced_at: float | None = None
-    ) -> ReleaseView:
-        for _ in range(5):
-            await asyncio.sleep(0)
-        return await super().submit(release, release_id=release_id, sender=sender, announced_at=announced_at)
-
-
-class World:
-    """A gate whose clock is the test's."""
-
-    def __init__(self, *, alone: bool = True) -> None:
-        self.now = NOW
-        self.engine = Unhurried()
-        ports = ports_of(self.engine, http=NotImplemented)
-        self.current = Current(Desk(ports.releases, ports.verdicts, Waiting(), cluster="prod"), now=lambda: self.now, alone=alone)
-
-    async def ask(self, about: Release | None = None) -> str:
-        return (await self.current.ask(about or release(), silence_seconds=60.0)).release
-
-    def end(self, release_id: str) -> None:
-        end = replace(verdict(release_id), decided_at=self.now)
-        self.engine.ends[release_id] = end
-        ended = replace(self.engine.releases[release_id], stage=Stage.ENDED, verdict=end, submitted_at=0.0)
-        self.engine.releases[release_id] = ended
-
-
-async def test_with_several_replicas_none_is_begun_as_the_one_that_ended_may_be_another_replicas() -> None:
-    world = World(alone=False)
-    with pytest.raises(Unavailable, match=r"replicas\.count"):
-        await world.ask()
-    assert not world.engine.submitted
-    world.engine.releases["shop-1"] = view("shop-1")
-    assert await world.ask() == "shop-1"
-
-
-async def test_who_names_no_attempt_is_told_of_the_one_under_way_until_nobody_has_asked_for_a_while() -> None:
-    world = World()
-    first = await world.ask()
-    world.now += 3600.0
-    assert await world.ask() == first
-    world.end(first)
-    for _ in range(5):
-        world.now += 60.0
-        assert await world.ask() == first
-    world.now += 60.1
-    second = await world.ask()
-    assert second != first
-    assert await world.ask() == second
-    assert await world.ask(release("till")) not in {first, second}
-
-
-async def test_who_names_no_attempt_joins_a_release_that_another_has_begun_and_two_at_once_begin_one() -> None:
-    world = World()
-    together = {*await asyncio.gather(*(world.ask() for _ in range(50)))}
-    assert len(together) == len(world.engine.submitted) == 1
-    world.end(together.pop())
-    world.now += 100.0
-    await Desk(world.engine, world.engine, Waiting(), cluster="prod").begin(release(), release_id="shop-2", gate="http")
-    world.engine.releases["shop-2"] = replace(world.engine.releases["shop-2"], submitted_at=world.now)
-    assert await world.ask() == "shop-2"
-
-
-async def test_a_watch_after_a_promotion_is_nobody_s_attempt() -> None:
-    """Who goes on asking is told of the promotion, and the next attempt is one of its own while it is still watched on."""
-    world = World()
-    first = await world.ask()
-    world.end(first)
-    watch = replace(view("shop-on"), after=first, submitted_at=world.now)
-    world.engine.releases["shop-on"] = watch
-    world.now += 30.0
-    assert await world.ask() == first
-    world.now += 61.0
-    assert await world.ask() not in {first, "shop-on"}
-
-
-async def test_of_services_without_end_only_so_many_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("daemon.http.gates.current._MOST_SERVICES", 2)
-    world = World()
-    first = await world.ask()
-    world.end(first)
-    world.now += 50.0
-    assert await world.ask() == first
-    for name in ("a", "b"):
-        await world.ask(release(name))
-    world.now += 20.0
-    assert await world.ask() != first
 
 
 @pytest.mark.parametrize(

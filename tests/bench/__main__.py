@@ -9,6 +9,7 @@ from tests.bench import (
     harm,
     istio,
     judging,
+    load,
     mutations,
     page,
     phases,
@@ -30,6 +31,7 @@ PARTS: dict[str, Callable[[], list[Figure]]] = {
     "harm": harm.figures,
     "phases": phases.figures,
     "apiserver": apiserver.figures,
+    "load": load.figures,
     "istio": istio.figures,
     "page": page.figures,
 }

@@ -26,6 +26,7 @@ from daemon.meshes.documentundoing import DocumentUndoing
 from daemon.meshes.kubedocuments import KubeDocuments, key_of
 from daemon.meshes.kuberoutes import Arms, Objects, Routes, decode
 from daemon.meshes.references import Plan, identity, largest_percent, listed, with_traffic
+from daemon.meshes.routeindex import Vicinity
 from daemon.meshes.routereading import Found, Key, Naming, Route, RouteReader, settled
 from daemon.meshes.undoing import applied, differences, undo_of
 from daemon.model import Release
@@ -72,6 +73,7 @@ class KubeRouter(Generic[A]):
         arms: what tells the arms.
         beside: kinds of another API that send to the same pods: what of them names the canary is taken back as well. A release is
             none of this mesh's where only they name it.
+        vicinity: tells which of the watched routes may have to do with a release; null: all may.
     """
 
     def __init__(
@@ -81,10 +83,11 @@ class KubeRouter(Generic[A]):
         routes: Sequence[Routes[A]],
         arms: Arms[A],
         beside: Sequence[Routes[A]] = (),
+        vicinity: Vicinity | None = None,
     ) -> None:
         self._kube = kube
         self._arms = arms
-        self._reader = RouteReader(kube, routes=routes, beside=beside)
+        self._reader = RouteReader(kube, routes=routes, beside=beside, vicinity=vicinity)
         self._kinds = self._reader.kinds
         self._undoing = DocumentUndoing(KubeDocuments(kube, self._kinds))
         self._known: dict[bytes, tuple[Key, ...]] = {}
@@ -116,7 +119,7 @@ class KubeRouter(Generic[A]):
         """
         if self._reader.is_followed:
             try:
-                return await self._located(release, await self._reader.all(release.namespace, watched=True))
+                return await self._located(release, await self._reader.near(release))
             except (NotFound, InvalidInput):
                 pass  # what has just been made may not have been heard of
         return await self._located(release, await self._reader.all(release.namespace))
@@ -164,7 +167,7 @@ class KubeRouter(Generic[A]):
     async def plan(self, release: Release, *, located: str = "") -> tuple[PlannedObject, ...]:
         """See ``RouteEditor.plan``. Nothing is written, so that what is watched is good enough."""
         arms = await self._arms.now(release, located=located, objects=partial(self._objects, release))
-        naming = self._naming(await self._reader.all(release.namespace, watched=True), arms, release)
+        naming = self._naming(await self._reader.near(release), arms, release)
         return tuple(one for route, _ in naming.routes if (one := _would_be(route, arms)) is not None)
 
     async def plan_known(self, release: Release, *, located: str = "") -> tuple[PlannedObject, ...]:

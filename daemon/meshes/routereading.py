@@ -8,6 +8,7 @@ the canary" is said of a listing only, since a connection that has died without 
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -26,6 +27,8 @@ from daemon.kube.listwatch import ApiSource
 from daemon.kube.resources import Json, Resource, metadata_of
 from daemon.meshes.kuberoutes import Objects, Routes
 from daemon.meshes.references import Name, Watched, identity
+from daemon.meshes.routeindex import RouteIndex, Vicinity
+from daemon.model import Release
 from daemon.placement import RouteReference
 from daemon.standing import Standing
 
@@ -111,14 +114,19 @@ class RouteReader(Generic[A]):
         kube: a client of the cluster.
         routes: the mesh's own kinds. One whose definition the cluster lacks has no objects, as long as another one is there.
         beside: kinds of another API that send to the same pods: what of them cannot be read is told, and stops nothing.
+        vicinity: tells which routes are near a release; null: of this mesh all are.
     """
 
-    def __init__(self, kube: KubeClient, *, routes: Sequence[Routes[A]], beside: Sequence[Routes[A]] = ()) -> None:
+    def __init__(
+        self, kube: KubeClient, *, routes: Sequence[Routes[A]], beside: Sequence[Routes[A]] = (), vicinity: Vicinity | None = None
+    ) -> None:
         self._kube = kube
+        self._vicinity = vicinity
         self.kinds: Mapping[Resource, Routes[A]] = {kind.resource: kind for kind in (*routes, *beside)}
         self._beside = frozenset(kind.resource for kind in beside)
         self._everything = {resource: SingleFlight(partial(kube.list, resource)) for resource in self.kinds}
         self._watched: dict[Resource, Informer[Json | Misread]] = {}
+        self._indexes: dict[Resource, RouteIndex[Route[A]]] = {}
         self._defects: set[Key] = set()
 
     @property
@@ -146,13 +154,23 @@ class RouteReader(Generic[A]):
         there = (self._all_seen(key[0]) or {}).get(key[1])
         return None if isinstance(there, Misread) else there
 
-    async def all(self, namespace: str, *, watched: bool = False) -> Found[A]:
-        """Every route that we may read, for a release of this namespace; with ``watched``, as the watches have them where they can.
+    async def near(self, release: Release) -> Found[A]:
+        """The routes that may have to do with a release, as the watches have them where they can; of other kinds all.
+
+        As old as the watches: a moment, mostly; that a connection has died may not be noticed for a minute and a half.
+        """
+        areas = None if self._vicinity is None else frozenset(self._vicinity.of_release(release))
+        return await self._read_all(partial(self._watched_of_kind, namespace=release.namespace, areas=areas))
+
+    async def all(self, namespace: str) -> Found[A]:
+        """Every route that we may read, for a release of this namespace, as it is now.
 
         Of a kind that the cluster does not know there are none; if it knows none of the mesh's own, that is raised.
         """
-        kinds = tuple(self.kinds.values())
-        results = dict(zip(self.kinds, await settled(self._of_kind(one, namespace, watched=watched) for one in kinds), strict=True))
+        return await self._read_all(partial(self._of_kind, namespace=namespace))
+
+    async def _read_all(self, read: Callable[[Routes[A]], Coroutine[Any, Any, Found[A]]]) -> Found[A]:
+        results = dict(zip(self.kinds, await settled(map(read, self.kinds.values())), strict=True))
         found = [one for one in results.values() if isinstance(one, Found)]
         errors = [one for resource, one in results.items() if isinstance(one, VerdictdError) and resource not in self._beside]
         serious = [one for one in errors if not isinstance(one, NotFound)]
@@ -205,10 +223,13 @@ class RouteReader(Generic[A]):
                     failed[key] = Refused(str(misread[0]))
         return routes, failed
 
-    async def _of_kind(self, kind: Routes[A], namespace: str, *, watched: bool) -> Found[A]:
-        if watched and (seen := self._all_seen(kind.resource)) is not None:
-            good = (Route(kind=kind, item=one) for one in seen.values() if not isinstance(one, Misread))
-            return Found(routes=tuple(good), misread=tuple(one for one in seen.values() if isinstance(one, Misread)))
+    async def _watched_of_kind(self, kind: Routes[A], *, namespace: str, areas: Collection[str] | None) -> Found[A]:
+        if self._all_seen(kind.resource) is None:
+            return await self._of_kind(kind, namespace=namespace)
+        index = self._indexes[kind.resource]
+        return Found(routes=tuple(index.all if areas is None else index.near(areas)), misread=index.misread)
+
+    async def _of_kind(self, kind: Routes[A], *, namespace: str) -> Found[A]:
         try:
             return _found(kind, (await self._everything[kind.resource]()).items)
         except Forbidden:
@@ -240,19 +261,35 @@ class RouteReader(Generic[A]):
 
     def _informer(self, resource: Resource, changed: Callable[[], None]) -> Informer[Json | Misread]:
         """One kind's; why it cannot be watched is said once."""
-        standing = Standing(f"watch of {resource}")
+        standing, index = Standing(f"watch of {resource}"), RouteIndex[Route[A]]()
+        self._indexes[resource] = index
 
         def failed(error: VerdictdError) -> None:
             # A kind that the cluster does not know has no objects; a version that has grown too old is how a watch goes on.
             if not isinstance(error, NotFound | Expired):
                 standing.fails(str(error))
 
-        def heard(_: Name) -> None:
+        def heard(name: Name) -> None:
             standing.works()
+            self._take_up(resource, index, name, informer.known.get(name))
             changed()
 
         source = ApiSource(kube=self._kube, resource=resource)
-        return Informer(source, kept=partial(_route_only, resource), clock=SystemClock(), changed=heard, failed=failed)
+        informer = Informer(source, kept=partial(_route_only, resource), clock=SystemClock(), changed=heard, failed=failed)
+        return informer
+
+    def _take_up(self, resource: Resource, index: RouteIndex[Route[A]], name: Name, item: Json | Misread | None) -> None:
+        """Have the index as the watch is. A route that our reader breaks on may send anywhere."""
+        match item:
+            case None:
+                index.drop(name)
+            case Misread():
+                index.put_misread(name, item)
+            case _:
+                areas: frozenset[str] | None = None
+                with suppress(Exception):
+                    areas = None if self._vicinity is None else frozenset(self._vicinity.of_item(resource, item))
+                index.put(name, Route(kind=self.kinds[resource], item=item), areas=areas)
 
 
 async def settled(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T | VerdictdError]:

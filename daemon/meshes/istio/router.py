@@ -9,6 +9,7 @@ from daemon.meshes.istio.beside import GATEWAY_ROUTES
 from daemon.meshes.istio.hosts import Arms, half_spelled
 from daemon.meshes.istio.mesh import VIRTUAL_SERVICES
 from daemon.meshes.istio.surveying import IstioArms
+from daemon.meshes.istio.vicinity import IstioVicinity
 from daemon.meshes.kuberouter import KubeRouter
 from daemon.meshes.references import Name, Plan, nearly
 from daemon.placement import RouteReference
@@ -25,7 +26,7 @@ class IstioRouter(KubeRouter[Arms]):
 
     def __init__(self, kube: KubeClient, *, root_namespace: str = "istio-system", multi_cluster: bool = False) -> None:
         arms = IstioArms(kube, root_namespace=root_namespace, multi_cluster=multi_cluster)
-        super().__init__(kube, routes=[VirtualServices()], beside=GATEWAY_ROUTES, arms=arms)
+        super().__init__(kube, routes=[VirtualServices()], beside=GATEWAY_ROUTES, arms=arms, vicinity=IstioVicinity())
 
 
 class VirtualServices:

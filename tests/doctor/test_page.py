@@ -11,7 +11,7 @@ from tests.mesh.doctor_world import Fault
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/doctor.md"
 _, CODES, SHOWN = re.split(r"^## What it (?:can find|says of each fault)$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
-OUTPUTS = dict(re.findall(r"^### (.+?)\n\n```\n(.+?)\n```$", SHOWN, flags=re.MULTILINE | re.DOTALL))
+OUTPUTS = dict(re.findall(r"^### (.+?)\n\n```console\n(.+?)\n```$", SHOWN, flags=re.MULTILINE | re.DOTALL))
 
 
 def said(output: str) -> set[str]:

@@ -43,7 +43,7 @@ async def _main(only: str) -> int:
 
             said = await asyncio.gather(*(one(number, fault) for number, fault in enumerate(chosen)))
     for fault, text in zip(chosen, said, strict=True):
-        sys.stdout.write(f"### {fault.name}\n\n```\n{_COMMAND}\n{text}\n```\n\n")
+        sys.stdout.write(f"### {fault.name}\n\n```console\n{_COMMAND}\n{text}\n```\n\n")
     return 0
 
 

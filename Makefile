@@ -39,9 +39,9 @@ types: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.bench
 
-# Some three minutes. `make survival KILLS=1000`: an hour; SEED=... as an earlier run was struck.
+# Some eight minutes. `make survival KILLS=1000`: an hour; SEED=... as an earlier run was struck.
 survival: $(VENV)/.dev
-	$(BIN)/python -m tests.survival $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m tests.survival $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED)) $(if $(REPLICAS),--replicas $(REPLICAS))
 
 # About an hour of two cores the first time (CALIBRATION="--processes 2"); then only what a change of the judge has made stale.
 # CALIBRATION=--quick: two minutes. CALIBRATION="--only REGEX --n 300": some rows, printed and written to no page.

@@ -8,6 +8,7 @@ import msgspec
 
 from daemon.bus import subjects
 from daemon.bus.connection import Connection
+from daemon.bus.publisher import NUMBER
 from daemon.events import cloudevents, verdicts
 from daemon.model import Record, ReleaseView, Verdict
 
@@ -56,11 +57,17 @@ class DaemonApi:
 
 async def published(connection: Connection) -> list[Verdict]:
     """Everything on the stream of verdicts."""
+    return [verdict for verdict, _ in await published_under(connection)]
+
+
+async def published_under(connection: Connection) -> list[tuple[Verdict, int | None]]:
+    """The same, with the number under which its replica had the service; null where it is the only one."""
     info = await connection.jetstream.stream_info(subjects.VERDICTS)
     found = []
     for sequence in range(info.state.first_seq, info.state.last_seq + 1):
         message = await connection.jetstream.get_msg(subjects.VERDICTS, seq=sequence)
         event = cloudevents.read(message.headers or {}, message.data or b"")
         assert event is not None
-        found.append(verdicts.read_verdict(event))
+        number = event.extensions.get(NUMBER)
+        found.append((verdicts.read_verdict(event), None if number is None else int(number)))
     return found

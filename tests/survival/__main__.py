@@ -23,17 +23,19 @@ from daemon import recordings
 from daemon.bus.address import BrokerAddress
 from daemon.bus.connection import connected
 from daemon.errors import InvalidInput
-from daemon.model import Verdict
+from daemon.model import Record, Verdict
 from daemon.offline.replay import replay_file
-from tests.hand.daemons import published
-from tests.survival.books import Books, Entry, Replay, faults
+from daemon.offline.replay.joining import joined
+from tests.hand.daemons import published_under
+from tests.survival.books import Books, Replay, faults
 from tests.survival.flow import Flow, insist
 from tests.survival.mayhem import WEIGHTS, Strike, strikes
 from tests.survival.place import ARRANGEMENTS, Arrangement, Place, place
-from tests.survival.victims import send
+from tests.survival.victims import Daemon, Victim, send
 
-KILLS = 40
+KILLS = 60
 """Strikes of the short setting, in all."""
+REPLICAS = 2
 LIBRARIES = ("/usr/lib/*/faketime/libfaketimeMT.so.1", "/usr/lib/faketime/libfaketimeMT.so.1")
 _HANG_BEFORE_END_SECONDS = 30.0
 
@@ -45,37 +47,39 @@ def clock_library() -> Path | None:
 
 async def _ready(here: Place) -> None:
     """However busy the machine is: what does not end is the releases' to notice."""
-    while await here.daemon.get("/readyz") is None:
-        await asyncio.sleep(0.1)
+    for daemon in here.daemons:
+        while await daemon.get("/readyz") is None:
+            await asyncio.sleep(0.1)
 
 
 async def strike(one: Strike, here: Place, hanging: asyncio.TaskGroup) -> None:
     """Do it. Who hangs does so while the next is struck."""
-    daemon = here.daemon
+    daemon = here.daemons[one.which]
     if one.patient:
         await _ready(here)
     await asyncio.sleep(one.after_seconds)
     names = ("broker", "daemon") if one.victim == "both" else (one.victim,)
+    struck = [daemon if name == "daemon" else here.victims[name] for name in names]
     match one.how:
         case "jump":
-            hanging.create_task(_jump(one, here))
+            hanging.create_task(_jump(one, daemon))
         case "end":
             send(daemon, signal.SIGTERM)
         case "kill":
-            if "daemon" in names:
+            if daemon in struck:
                 daemon.away_seconds = one.seconds
-            for name in names:
-                send(here.victims[name], signal.SIGKILL)
-            if "daemon" not in names:
+            for victim in struck:
+                send(victim, signal.SIGKILL)
+            if daemon not in struck:
                 await asyncio.sleep(one.seconds)
-            for name in names:
-                await here.victims[name].back()
+            for victim in struck:
+                await victim.back()
         case "hang":
-            hanging.create_task(_hang(one, here))
+            hanging.create_task(_hang(one, struck[0]))
 
 
-async def _hang(one: Strike, here: Place) -> None:
-    pid = here.victims[one.victim].pid
+async def _hang(one: Strike, victim: Victim) -> None:
+    pid = victim.pid
     if pid is None:
         return
     with suppress(ProcessLookupError):
@@ -85,74 +89,92 @@ async def _hang(one: Strike, here: Place) -> None:
         os.kill(pid, signal.SIGCONT)
 
 
-async def _jump(one: Strike, here: Place) -> None:
+async def _jump(one: Strike, daemon: Daemon) -> None:
     """Forth, and back."""
-    here.daemon.jump(one.off_seconds)
+    daemon.jump(one.off_seconds)
     await asyncio.sleep(one.seconds)
-    here.daemon.jump(0.0)
+    daemon.jump(0.0)
 
 
 async def mayhem(here: Place, *, seed: str, number: int, done: Counter[str]) -> None:
     """So many strikes, one after the other."""
+    there = {"daemon", "both", *here.victims}
     victims = frozenset(
-        (victim, how)
-        for victim, how in WEIGHTS
-        if (victim in here.victims or victim == "both") and (how != "jump" or here.daemon.clock is not None)
+        (victim, how) for victim, how in WEIGHTS if victim in there and (how != "jump" or here.daemons[0].clock is not None)
     )
     began = time.monotonic()
     async with asyncio.TaskGroup() as hanging:
-        for count, one in enumerate(itertools.islice(strikes(seed, victims=victims), number), start=1):
+        drawn = strikes(seed, victims=victims, daemons=len(here.daemons))
+        for count, one in enumerate(itertools.islice(drawn, number), start=1):
             await strike(one, here, hanging)
             done[f"{one.victim}: {one.how}"] += 1
             print(f"{time.monotonic() - began:7.1f} s  {count:4}  {one}", flush=True)
 
 
-async def run(folder: Path, arrangement: Arrangement, *, seed: str, number: int, done: Counter[str]) -> list[str]:
+async def run(folder: Path, arrangement: Arrangement, *, replicas: int, seed: str, number: int, done: Counter[str]) -> list[str]:
     """One arrangement, from its start to its books; gives what is wrong."""
     print(f"{arrangement}: {number} strikes, seed {seed}", flush=True)
     over, end = asyncio.Event(), asyncio.Event()
-    async with place(folder, arrangement, clock_library=clock_library()) as here, asyncio.TaskGroup() as group:
-        flow = Flow(daemon=here.daemon, broker=here.broker, seed=seed)
-        keeper = group.create_task(here.daemon.keep(end))
+    async with (
+        place(folder, arrangement, replicas=replicas, clock_library=clock_library()) as here,
+        asyncio.TaskGroup() as group,
+    ):
+        flow = Flow(daemons=here.daemons, broker=here.broker, seed=seed)
+        keepers = [group.create_task(daemon.keep(end)) for daemon in here.daemons]
         await _ready(here)
         releases = [group.create_task(flow.of(service, over)) for service in here.services]
         await mayhem(here, seed=seed, number=number, done=done)
         over.set()
         await asyncio.wait(releases)
-        books = await _books(here, flow)
+        books, found = await _books(here, flow)
         print(_account(books), flush=True)
-        found = [*faults(books), *flow.strange]
+        found += [*faults(books), *flow.strange]
         found += await _after_a_last_start(here, books)
         end.set()
-        await keeper
-        return found + here.daemon.faults
+        await asyncio.wait(keepers)
+        return found + [fault for daemon in here.daemons for fault in daemon.faults]
 
 
-async def _said(here: Place) -> list[Verdict]:
+async def _said(here: Place) -> list[tuple[Verdict, int | None]]:
     assert here.broker.url is not None
     async with connected(BrokerAddress(servers=(here.broker.url,)), name="survival", connect_timeout_seconds=20.0) as connection:
-        return await published(connection)
+        return await published_under(connection)
 
 
-async def _books(here: Place, flow: Flow) -> Books:
-    entries = {}
+async def _books(here: Place, flow: Flow) -> tuple[Books, list[str]]:
+    """And what is wrong with the daemons' answers."""
+    said, entries, found = await _said(here), {}, []
+    numbers = {verdict.release_id: number for verdict, number in said}
     for name, entry in flow.entries.items():
-        entries[name] = await _completed(here, entry) if entry.left is not None else entry
-    return Books(entries=entries, published=await _said(here))
+        if entry.left is None:
+            entries[name] = entry
+            continue
+        records, silent = await _records(here, name)
+        found += silent
+        if any(one != records[0] for one in records):
+            found.append(f"{name}: the replicas do not give the same record")
+        replay = await asyncio.to_thread(_replay, here, name)
+        entries[name] = replace(entry, record=next(iter(records), None), replay=replay, number=numbers.get(name))
+    return Books(entries=entries, published=[verdict for verdict, _ in said]), found
 
 
-async def _completed(here: Place, entry: Entry) -> Entry:
-    """With what is kept of it."""
-    record = await here.daemon.record(entry.release_id)
-    file = here.recordings / f"{entry.release_id}.jsonl"
-    return replace(entry, record=record, replay=await asyncio.to_thread(_replay, file) if file.exists() else None)
+async def _records(here: Place, release_id: str) -> tuple[list[Record], list[str]]:
+    """As each daemon gives it, and who gives none."""
+    found = await asyncio.gather(*(daemon.record(release_id) for daemon in here.daemons), return_exceptions=True)
+    silent = [at for at, one in enumerate(found, start=1) if isinstance(one, BaseException)]
+    return [one for one in found if isinstance(one, Record)], [f"{release_id}: daemon {at} gives no record" for at in silent]
 
 
-def _replay(file: Path) -> Replay:
+def _replay(here: Place, release_id: str) -> Replay | None:
+    """What was recorded, judged again; of several replicas, their parts put together."""
+    parts = [part for daemon in here.daemons if (part := daemon.recording(release_id)).exists()]
+    if not parts:
+        return None
     digest = ""
-    for line in file.read_bytes().splitlines()[1:]:
-        digest = recordings.chained(digest, line)
     try:
+        file = parts[0] if len(parts) == 1 else joined(parts, whole=parts[0].with_suffix(".whole"))
+        for line in file.read_bytes().splitlines()[1:]:
+            digest = recordings.chained(digest, line)
         found = replay_file(file)
     except InvalidInput as error:
         return Replay(outcome=None, ticks=None, digest=digest, reason=str(error))
@@ -161,14 +183,15 @@ def _replay(file: Path) -> Replay:
 
 async def _after_a_last_start(here: Place, books: Books) -> list[str]:
     """Nothing that has ended comes back, and nothing is said twice."""
-    before = here.daemon.starts
-    send(here.daemon, signal.SIGTERM)
+    before = [daemon.starts for daemon in here.daemons]
+    for daemon in here.daemons:
+        send(daemon, signal.SIGTERM)
     async with asyncio.timeout(_HANG_BEFORE_END_SECONDS):
-        while here.daemon.starts == before:
+        while any(daemon.starts == starts for daemon, starts in zip(here.daemons, before, strict=True)):
             await asyncio.sleep(0.1)
     await _ready(here)
     await asyncio.sleep(2.0)
-    said = await insist(lambda: _said(here))
+    said = [verdict for verdict, _ in await insist(lambda: _said(here))]
     return (
         [] if said == list(books.published) else [f"after a last start there are {len(said)} verdicts, not {len(books.published)}"]
     )
@@ -187,8 +210,9 @@ def _account(books: Books) -> str:
 def main() -> int:
     """Run it; 0 where the books are in order."""
     parser = argparse.ArgumentParser(prog="python -m tests.survival", description="Strike at random, then check the books.")
-    parser.add_argument("--kills", type=int, default=KILLS, help=f"strikes in all (default {KILLS}, some three minutes)")
+    parser.add_argument("--kills", type=int, default=KILLS, help=f"strikes in all (default {KILLS}, some eight minutes)")
     parser.add_argument("--seed", default=secrets.token_hex(4), help="strike as this seed did (default: another each time)")
+    parser.add_argument("--replicas", type=int, default=REPLICAS, help="daemons where there are several (default %(default)s)")
     parser.add_argument("--arrangement", choices=ARRANGEMENTS, action="append", help="only this one")
     options = parser.parse_args()
     if clock_library() is None:
@@ -201,7 +225,9 @@ def main() -> int:
     for arrangement in chosen:
         (folder / arrangement).mkdir()
         number = options.kills // len(chosen)
-        found += asyncio.run(run(folder / arrangement, arrangement, seed=options.seed, number=number, done=done))
+        found += asyncio.run(
+            run(folder / arrangement, arrangement, replicas=options.replicas, seed=options.seed, number=number, done=done)
+        )
     print(f"{sum(done.values())} strikes: " + ", ".join(f"{number} {name}" for name, number in sorted(done.items())))
     if found:
         print(*found, f"{len(found)} faults; seed {options.seed}; what is left is in {folder}", sep="\n")

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from daemon.engine.tenure import HELD
 from daemon.model import Action, Outcome, Record, Verdict
 
 
@@ -46,6 +47,7 @@ class Entry:
     Attributes:
         bad: whether its canary fails, which nobody told the daemon.
         percent: what the routes gave its canary at the beginning.
+        number: under which one of several replicas told its verdict; null where there is one daemon.
     """
 
     release_id: str
@@ -54,6 +56,7 @@ class Entry:
     left: Left | None = None
     record: Record | None = None
     replay: Replay | None = None
+    number: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +77,8 @@ def faults(books: Books) -> list[str]:
             found.append(f"{name}: {len(said)} verdicts")
         else:
             found += [
-                f"{name}: {fault}" for fault in (*_of_record(entry, said[0]), *_of_replay(entry), *_of_traffic(entry, said[0]))
+                f"{name}: {fault}"
+                for fault in (*_of_record(entry, said[0]), *_of_holders(entry), *_of_replay(entry), *_of_traffic(entry, said[0]))
             ]
     return found
 
@@ -84,6 +88,19 @@ def _of_record(entry: Entry, said: Verdict) -> Iterator[str]:
         yield "there is no record"
     elif entry.record.verdict != said:
         yield f"the stream says {said.outcome} ({said.reason}), the record {entry.record.verdict.outcome}"
+
+
+def _of_holders(entry: Entry) -> Iterator[str]:
+    """Who had it one after the other, and that the verdict was told by one of them."""
+    if entry.record is None:
+        return
+    held = [int(mark.detail.rpartition(" ")[2]) for mark in entry.record.marks if mark.step == HELD]
+    if held != sorted(set(held)):
+        yield f"whoever had lost it wrote its record: it was held under the numbers {held}"
+    if entry.number is not None and entry.number not in held:
+        yield f"its verdict was told under the number {entry.number}, and it was held under {held}"
+    if entry.number is None and held:
+        yield "its verdict was told by who knew of no other replica"
 
 
 def _of_replay(entry: Entry) -> Iterator[str]:

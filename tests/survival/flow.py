@@ -2,9 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import cycle
 from random import Random
 from typing import TypeVar
 
@@ -47,11 +48,15 @@ async def insist(attempt: Callable[[], Awaitable[T]]) -> T:
 class Flow:
     """All releases of a run, by their ids. ``strange``: answers that no sender of a good release may get."""
 
-    daemon: Daemon
+    daemons: Sequence[Daemon]
     broker: OwnBroker | SharedBroker
     seed: str
     entries: dict[str, Entry] = field(default_factory=dict)
     strange: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Whoever asks is answered by one of several daemons after the other, as a Service of Kubernetes has it."""
+        self._turns = cycle(self.daemons)
 
     async def of(self, service: Service, over: asyncio.Event) -> None:
         """One release after the other, until it is over."""
@@ -74,7 +79,7 @@ class Flow:
         headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
         async with (
             aiohttp.ClientSession() as session,
-            session.post(f"{self.daemon.url}/v1/releases", data=msgspec.json.encode(release), headers=headers) as answer,
+            session.post(f"{next(self._turns).url}/v1/releases", data=msgspec.json.encode(release), headers=headers) as answer,
         ):
             body = await answer.read()
             if answer.status >= 500:
@@ -111,5 +116,5 @@ class Flow:
         return True
 
     async def _stage(self, release_id: str) -> Stage | None:
-        found = await self.daemon.get(f"/v1/releases/{release_id}")
+        found = await next(self._turns).get(f"/v1/releases/{release_id}")
         return msgspec.json.decode(found, type=ReleaseView).stage if found is not None else None

@@ -42,6 +42,7 @@ class Strike:
         patient: whether the daemon is ready before ``after_seconds`` begin to run.
         seconds: for how long a process hangs, is away, or has another time of day.
         off_seconds: what that is off by.
+        which: of several daemons, from 0 on.
     """
 
     victim: str
@@ -50,22 +51,28 @@ class Strike:
     after_seconds: float
     seconds: float
     off_seconds: float = 0.0
+    which: int = 0
+
+    @property
+    def name(self) -> str:
+        """Of several daemons, the second and third are told apart."""
+        return f"{self.victim} {self.which + 1}" if self.which else self.victim
 
     def __str__(self) -> str:
         """A line of the account."""
         match self.how:
             case "kill":
-                return f"kill -9 of {self.victim}, away for {self.seconds:.1f} s"
+                return f"kill -9 of {self.name}, away for {self.seconds:.1f} s"
             case "hang":
-                return f"{self.victim} hangs for {self.seconds:.1f} s"
+                return f"{self.name} hangs for {self.seconds:.1f} s"
             case "end":
-                return f"{self.victim} is told to end"
+                return f"{self.name} is told to end"
             case "jump":
-                return f"the clock of {self.victim} is off by {self.off_seconds:+g} s for {self.seconds:.1f} s"
+                return f"the clock of {self.name} is off by {self.off_seconds:+g} s for {self.seconds:.1f} s"
 
 
-def strikes(seed: str, *, victims: frozenset[tuple[str, How]]) -> Iterator[Strike]:
-    """For ever. ``victims``: those of ``WEIGHTS`` that there are."""
+def strikes(seed: str, *, victims: frozenset[tuple[str, How]], daemons: int = 1) -> Iterator[Strike]:
+    """For ever. ``victims``: those of ``WEIGHTS`` that there are; ``daemons``: how many replicas."""
     dice = Random(seed)  # noqa: S311 - a schedule, not secrets
     kinds = [kind for kind in WEIGHTS if kind in victims]
     while True:
@@ -76,4 +83,5 @@ def strikes(seed: str, *, victims: frozenset[tuple[str, How]]) -> Iterator[Strik
         if how == "kill":
             seconds = dice.choice((0.0, seconds))
         off = jump if how == "jump" else 0.0
-        yield Strike(victim=victim, how=how, patient=patient, after_seconds=after, seconds=seconds, off_seconds=off)
+        which = dice.randrange(daemons) if daemons > 1 and victim in {"daemon", "both"} else 0
+        yield Strike(victim=victim, how=how, patient=patient, after_seconds=after, seconds=seconds, off_seconds=off, which=which)

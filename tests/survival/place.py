@@ -1,6 +1,6 @@
 """Where it all happens: the services and their users, the broker, the daemon's settings, and who of them can be struck."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +18,9 @@ from tests.survival.flow import CLUSTER
 from tests.survival.victims import ApiServer, Daemon, OwnBroker, SharedBroker, Victim, api_server
 from tests.survival.world import BehindIstio, Edge, Service, edge
 
-Arrangement = Literal["embedded", "external"]
-ARRANGEMENTS: Final[tuple[Arrangement, ...]] = ("embedded", "external")
-"""A broker of the daemon's own and no cluster; a broker beside it, and Istio on a real API server too."""
+Arrangement = Literal["embedded", "external", "replicas"]
+ARRANGEMENTS: Final[tuple[Arrangement, ...]] = ("embedded", "external", "replicas")
+"""A broker of the daemon's own and no cluster; a broker beside it, and Istio on a real API server too; that for several daemons."""
 
 POLICY: Final[dict[str, Any]] = {
     "window_seconds": 240.0,
@@ -34,23 +34,22 @@ ISTIO_PER_SECOND = 100.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """All of it."""
+    """All of it. ``victims``: who else can be struck than the daemons."""
 
     services: tuple[Service, ...]
-    daemon: Daemon
+    daemons: tuple[Daemon, ...]
     broker: OwnBroker | SharedBroker
     victims: dict[str, Victim]
-    recordings: Path
 
 
 @asynccontextmanager
-async def place(folder: Path, arrangement: Arrangement, *, clock_library: Path | None) -> AsyncIterator[Place]:
-    """Run it, all but the daemon. ``clock_library``: what can give the daemon another time of day."""
+async def place(folder: Path, arrangement: Arrangement, *, replicas: int, clock_library: Path | None) -> AsyncIterator[Place]:
+    """Run it, all but the daemons. ``clock_library``: what can give a daemon another time of day."""
     async with AsyncExitStack() as stack:
         behind: Edge = await stack.enter_async_context(edge(folder))
         services: list[Service] = [*behind.services]
-        (port,) = free_ports(1)
-        telemetry, meshes, more = {"edge": behind.telemetry}, {**behind.meshes}, {}
+        telemetry, meshes = {"edge": behind.telemetry}, {**behind.meshes}
+        more: dict[str, Any] = {}
         victims: dict[str, Victim] = {}
         own: OwnBroker | SharedBroker
         if arrangement == "embedded":
@@ -69,21 +68,30 @@ async def place(folder: Path, arrangement: Arrangement, *, clock_library: Path |
         settings = {
             "cluster": CLUSTER,
             "nats": {"url": nats, "data_dir": str(folder / "nats")},
-            "http": {"listen": f"127.0.0.1:{port}"},
             "telemetry": telemetry,
             "meshes": meshes,
             "policies": {"default": POLICY},
             "limits": {"guard_seconds": 2.0},
-            "recordings": {"directory": str(folder / "recordings")},
             **more,
         }
-        clock = None
-        if clock_library is not None:
-            clock = folder / "clock"
-            clock.write_text("+0\n")
-        daemon = Daemon(port=port, folder=folder, settings=settings, clock=clock, clock_library=clock_library)
-        victims |= {"daemon": daemon, "broker": own}
-        yield Place(services=tuple(services), daemon=daemon, broker=own, victims=victims, recordings=folder / "recordings")
+        number = replicas if arrangement == "replicas" else 1
+        if number > 1:
+            settings["replicas"] = {"count": number}
+        daemons = tuple(
+            _daemon(folder / f"daemon-{at + 1}", settings, port=port, clock_library=clock_library)
+            for at, port in enumerate(free_ports(number))
+        )
+        yield Place(services=tuple(services), daemons=daemons, broker=own, victims=victims | {"broker": own})
+
+
+def _daemon(folder: Path, settings: Mapping[str, Any], *, port: int, clock_library: Path | None) -> Daemon:
+    folder.mkdir()
+    own = {"http": {"listen": f"127.0.0.1:{port}"}, "recordings": {"directory": str(folder / "recordings")}}
+    clock = None
+    if clock_library is not None:
+        clock = folder / "clock"
+        clock.write_text("+0\n")
+    return Daemon(port=port, folder=folder, settings={**settings, **own}, clock=clock, clock_library=clock_library)
 
 
 @asynccontextmanager

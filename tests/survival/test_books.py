@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from config.policy import Policy
-from daemon.model import Action, ArmSpec, Outcome, Record, Release, Verdict
+from daemon.engine.tenure import HELD
+from daemon.model import Action, ArmSpec, Outcome, Record, Release, TimedStep, Verdict
 from daemon.placement import ObjectName, Undo
 from tests.hand.samples import verdict
 from tests.survival.books import Books, Entry, Left, Replay, faults
@@ -54,6 +55,21 @@ def test_the_record_says_what_the_stream_says() -> None:
     assert found(ROLLBACK, record=None) == ["a: there is no record"]
     other = record(msgspec.structs.replace(ROLLBACK, reason="another"))
     assert found(ROLLBACK, record=other) == [f"a: the stream says rollback ({ROLLBACK.reason}), the record rollback"]
+
+
+def test_one_of_those_that_had_it_told_its_verdict_and_none_wrote_its_record_who_had_lost_it() -> None:
+    def held(*numbers: int) -> Record:
+        marks = tuple(TimedStep(step=HELD, at=1.0, detail=f"replica a, number {number}") for number in numbers)
+        return record(ROLLBACK, marks=marks)
+
+    assert found(ROLLBACK, record=held(3, 7), number=3) == []
+    assert found(ROLLBACK, record=held(3, 7), number=7) == []
+    assert found(ROLLBACK, record=held(3, 7), number=5) == [
+        "a: its verdict was told under the number 5, and it was held under [3, 7]"
+    ]
+    [lost] = found(ROLLBACK, record=held(7, 3), number=3)
+    assert lost == "a: whoever had lost it wrote its record: it was held under the numbers [7, 3]"
+    assert found(ROLLBACK, record=held(7)) == ["a: its verdict was told by who knew of no other replica"]
 
 
 def test_the_recording_replays_to_the_verdict() -> None:

@@ -25,3 +25,10 @@ def test_a_strike_is_said_in_words() -> None:
         *("kill -9", "the clock", "daemon is told to end"),
         *("daemon hangs", "broker hangs", "api server hangs"),
     }
+
+
+def test_of_several_daemons_each_is_struck_and_told_apart() -> None:
+    several = list(islice(strikes("1", victims=ALL, daemons=3), 500))
+    assert {one.name for one in several if one.victim == "daemon"} == {"daemon", "daemon 2", "daemon 3"}
+    assert {one.which for one in several if one.victim not in {"daemon", "both"}} == {0}
+    assert any(str(one) == "daemon 2 is told to end" for one in several)

@@ -66,6 +66,10 @@ class Daemon(DaemonApi):
     async def back(self) -> None:
         """``keep`` sees to it."""
 
+    def recording(self, release_id: str) -> Path:
+        """What it wrote of a release, if it did."""
+        return self.folder / "recordings" / f"{release_id}.jsonl"
+
     async def keep(self, over: asyncio.Event) -> None:
         """Start it again and again until it is over; the last one is told to end, and does."""
         file = self.folder / "settings.json"

@@ -166,11 +166,10 @@ class Admission:
     async def _met(self, newcomer: Newcomer) -> Session | None:
         """The release that the newcomer means; null: it is another one."""
         sessions = self._registry.of_service(newcomer.release)
-        found = joining.candidate(newcomer, sessions, now=self._ports.clock.now())
-        if found is None:
-            return None
-        session, arms = found
-        return session if arms is Arms.SAME or await self._are_same(newcomer.release, session.release) else None
+        for session, arms in joining.candidates(newcomer, sessions, now=self._ports.clock.now()):
+            if arms is Arms.SAME or await self._are_same(newcomer.release, session.release):
+                return session
+        return None
 
     async def _are_same(self, one: Release, other: Release) -> bool:
         """Whether the arms are the same pods. Where that cannot be looked at now, it is not known that they are."""

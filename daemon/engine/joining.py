@@ -46,10 +46,15 @@ class Arms(Enum):
     UNTOLD = auto()
 
 
-def candidate(newcomer: Newcomer, sessions: Iterable[Session], *, now: float) -> tuple[Session, Arms] | None:
-    """The release that may be meant, and what the arms' words say: not ``OTHERS``. Null: it is another canary.
+def is_by_pods(release: Release) -> bool:
+    """Whether its arms are pods that no route tells apart: beside it a route of its service may have a canary of its own."""
+    return release.strategy == "pods"
 
-    It is the newest one: what came before that is over, whatever it was about.
+
+def candidates(newcomer: Newcomer, sessions: Iterable[Session], *, now: float) -> list[tuple[Session, Arms]]:
+    """The releases that may be meant, the likeliest first, and what the arms' words say: not ``OTHERS``. None: another canary.
+
+    Each is the newest one by a route, or by pods: what came before that is over, whatever it was about.
 
     Args:
         sessions: those of the newcomer's service, running or ended, as they came in.
@@ -61,11 +66,13 @@ def candidate(newcomer: Newcomer, sessions: Iterable[Session], *, now: float) ->
     newest_first = [session for _, session in in_order]
     for session in newest_first:
         if session.attempts.get(newcomer.sender) == newcomer.release_id:
-            return session, Arms.SAME
-    if not newest_first or not _may_be_meant(newcomer, newest_first[0], now=now):
-        return None
-    arms = compared(newcomer.release, newest_first[0].release)
-    return None if arms is Arms.OTHERS else (newest_first[0], arms)
+            return [(session, Arms.SAME)]
+    newest: dict[bool, Session] = {}
+    for session in newest_first:
+        newest.setdefault(is_by_pods(session.release), session)
+    meant = (one for one in newest.values() if _may_be_meant(newcomer, one, now=now))
+    found = [(one, compared(newcomer.release, one.release)) for one in meant]
+    return sorted((one for one in found if one[1] is not Arms.OTHERS), key=lambda one: one[1] is not Arms.SAME)
 
 
 def compared(one: Release, other: Release) -> Arms:

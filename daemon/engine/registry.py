@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import assert_never, overload
 
 from daemon.engine.feed import Changes, view
+from daemon.engine.joining import is_by_pods
 from daemon.engine.session import Session
 from daemon.errors import Elsewhere, NotFound
 from daemon.model import Action, Release, ReleaseView, Stage, Verdict
@@ -83,10 +84,13 @@ class Registry:
         return [s for s in self.of_meshes(meshes) if _counters_wanted(s)]
 
     def rivals(self, session: Session) -> list[Session]:
-        """Running sessions of the same service, but for the watch after its promotion, or the one whose promotion it watches on."""
-        of = (session.release.namespace, session.release.service)
-        others = (s for s in self._running.values() if s.release_id != session.release_id)
-        return [s for s in others if (s.release.namespace, s.release.service) == of and not _is_one_canary(s, session)]
+        """Running sessions of the same service, but for the watch after its promotion, or the one whose promotion it watches on.
+
+        One by a route and one by pods are no rivals: neither is what becomes of the other.
+        """
+        of, by_pods = (session.release.namespace, session.release.service), is_by_pods(session.release)
+        others = (s for s in self._running.values() if s.release_id != session.release_id and not _is_one_canary(s, session))
+        return [s for s in others if (s.release.namespace, s.release.service) == of and is_by_pods(s.release) is by_pods]
 
     def of_service(self, release: Release) -> list[Session]:
         """Sessions of the same service, running or ended and still in memory."""

@@ -131,13 +131,19 @@ def _of_pods(session: Session, outcome: Outcome) -> str:
 
 
 def by_hand(release: Release) -> str:
-    """What takes back what no route does: of a workload's new template, of a second workload, or of a change of the mesh."""
+    """What takes back what no route does: of a workload's new template, of a second workload, or of a change of the mesh.
+
+    Only Deployments give their pods a template's hash, so that it is one that is named by it.
+    """
     old, new = release.baseline, release.canary
     if None in (old.workload, new.workload):
         return BY_HAND
+    hashes = (old.labels.get(_TEMPLATE_HASH), new.labels.get(_TEMPLATE_HASH))
+    if old.workload != new.workload and hashes[1] is not None:
+        return f"no route: scale it down with `kubectl -n {release.namespace} scale deployment/{new.workload} --replicas=0`"
     if old.workload != new.workload:
         return f"no route: scale {new.workload} of namespace {release.namespace} down, or take it out of the Service"
-    if old.labels.get(_TEMPLATE_HASH) == new.labels.get(_TEMPLATE_HASH):
+    if hashes[0] == hashes[1]:
         return BY_HAND
     return f"no route: undo the rollout with `kubectl -n {release.namespace} rollout undo deployment/{new.workload}`"
 

@@ -127,6 +127,31 @@ async def test_a_policy_that_is_said_later_is_taken_checked_first_and_a_second_o
         assert [view.id for view in engine.views()] == [ID]
 
 
+@pytest.mark.parametrize("first", ["a route", "pods"])
+async def test_a_release_by_a_route_and_one_by_pods_of_one_service_do_not_end_each_other(first: str) -> None:
+    by_pods = msgspec.structs.replace(
+        IN_OTHER_WORDS,
+        strategy="pods",
+        weight=None,
+        observe=True,
+        baseline=ArmSpec(workload="web"),
+        canary=ArmSpec(workload="web-canary"),
+    )
+    scene = watching()
+    scene.pods = HandRouter()
+    async with killed(scene) as engine:
+        for release in (RELEASE, by_pods) if first == "a route" else (by_pods, RELEASE):
+            await engine.submit(release, release_id=f"web-{release.strategy}", sender="watch")
+        await until(lambda: all(view.ticks > 3 for view in engine.views()))
+    async with running(scene) as engine:
+        await until(lambda: all(view.ticks > 5 for view in engine.views()))
+        assert {view.id: view.stage for view in engine.views()} == {"web-canary": Stage.WATCHING, "web-pods": Stage.WATCHING}
+        newer = await engine.submit(by_pods, release_id="web-3", sender="watch")
+        assert newer.id == "web-3"
+        await until(lambda: scene.records.data.keys() == {"web-pods"})
+        assert (await engine.view("web-canary")).stage is Stage.WATCHING
+
+
 async def test_another_artifact_begins_anew_and_a_late_word_about_what_was_taken_back_is_told_so() -> None:
     scene = watching()
     async with running(scene) as engine:

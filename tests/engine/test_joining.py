@@ -40,9 +40,9 @@ def says(sender: str = "gate flagger", release_id: str = "web-2", announced_at: 
 
 
 def means(newcomer: Newcomer, *sessions: Session, now: float = BEGAN + 20.0) -> list[str]:
-    """The release that it surely means, if there is one."""
-    found = joining.candidate(newcomer, sessions, now=now)
-    return [] if found is None or found[1] is not Arms.SAME else [found[0].release_id]
+    """The releases that it surely means."""
+    found = joining.candidates(newcomer, sessions, now=now)
+    return [session.release_id for session, arms in found if arms is Arms.SAME]
 
 
 def ended(outcome: Outcome, *, by: Any = "judge", release: Release = RELEASE) -> Session:
@@ -180,6 +180,20 @@ def test_what_was_superseded_is_meant_by_nobody_nor_what_was_before_the_newest()
     other = replace(newer, release=msgspec.structs.replace(RELEASE, artifact="web:v2"))
     assert means(says(artifact="web:v3"), session(), other) == []
     assert means(says(sender="watch", release_id="web-1"), session(), other) == ["web-1"], "that very attempt"
+
+
+def test_one_by_pods_and_one_by_a_route_are_each_meant_by_who_speaks_of_its_arms_whichever_is_the_newer() -> None:
+    by_route = session()
+    pods = msgspec.structs.replace(
+        RELEASE, strategy="pods", weight=None, baseline=ArmSpec(workload="web"), canary=ArmSpec(workload="web-canary")
+    )
+    for began in (BEGAN - 5.0, BEGAN + 5.0):
+        by_pods = replace(session(pods), release_id="web-9", submitted_at=began)
+        assert means(says(), by_route, by_pods) == ["web-1"]
+        named: dict[str, Any] = {"baseline": pods.baseline, "canary": pods.canary, "weight": None}
+        assert means(says(strategy="pods", **named), by_route, by_pods) == ["web-9"]
+        words = joining.candidates(says(**named), (by_route, by_pods), now=BEGAN + 20.0)
+        assert [(one.release_id, arms) for one, arms in words] == [("web-9", Arms.SAME), ("web-1", Arms.UNTOLD)]
 
 
 def test_an_announcement_of_long_before_the_watch_is_of_another_canary() -> None:

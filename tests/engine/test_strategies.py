@@ -244,6 +244,11 @@ async def test_arms_that_are_pods_are_refused_on_a_mesh_that_knows_none() -> Non
             ArmSpec(workload="web-green"),
             "no route: scale web-green of namespace shop down, or take it out of the Service",
         ),
+        (
+            ArmSpec(workload="web", labels={"pod-template-hash": "6d"}),
+            ArmSpec(workload="web-canary", labels={"pod-template-hash": "7e"}),
+            "no route: scale it down with `kubectl -n shop scale deployment/web-canary --replicas=0`",
+        ),
         (ArmSpec(workload="web", labels={"rev": "1"}), ArmSpec(workload="web", labels={"rev": "2"}), BY_HAND),
         (ArmSpec(labels={"rev": "1"}), ArmSpec(workload="web", labels={"rev": "2"}), BY_HAND),
     ],

@@ -1,6 +1,7 @@
 """What may be typed on a page, program by program, and what must be there for it. A program that no row knows is a fault.
 
-Each row's check says what is wrong with the words it is given. Nothing of what is named in ``NOT_RUN`` is run anywhere.
+Each row's check says what is wrong with the words it is given; what is run is run in ``test_commands_run``, and nothing of what
+``NOT_RUN`` names is.
 """
 
 import argparse
@@ -41,7 +42,7 @@ NOT_RUN: Final[Mapping[str, str]] = {
 }
 """Why none of these is run."""
 PLUMBING: Final = frozenset({"base64", "cut", "openssl", "sed"})
-"""What every system has, between our own commands."""
+"""What every system has; it is run with the commands beside it."""
 
 _MENTIONS: Final = ((), ("x",), ("x", "x"), ("bash",), ("settings",), ("istio",), ("--test", "x"))
 """With what a command that is only named in a sentence may be whole."""

@@ -1,6 +1,6 @@
 """Every command that the documents tell somebody to type is one that there is, with words that it takes and things that are there.
 
-They are collected by ``shell`` and judged by ``programs``.
+They are collected by ``shell``, judged by ``programs``, and run in ``test_commands_run``.
 """
 
 from collections import Counter

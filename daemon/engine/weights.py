@@ -3,7 +3,7 @@
 Beside the ticks, which never wait for it. Where a router says weights without delay they are known at once when they change, by
 a watch of its routes where there is one, else within two seconds; the slower look, which finds routes and pods, is every ten.
 What was seen is kept with its time: a tick's weight is the mean over the time that its counters cover, whenever they come.
-Releases that look at the same time share a listing (``daemon.aio.singleflight``).
+Releases that look at the same time share a listing (``daemon.aio.singleflight``, ``daemon.kube.sharedreads``).
 """
 
 import asyncio
@@ -129,6 +129,8 @@ class Weights:
         known = {session.release_id for session in sessions}
         self._seen = {release_id: seen for release_id, seen in self._seen.items() if release_id in known}
         places = asyncio.Semaphore(_AT_A_TIME)
+        # Neighbours look together: what a router asks of their namespace is asked once.
+        watching.sort(key=lambda session: (session.release.namespace, session.release.service))
         await asyncio.gather(*(self._look_at(session, places) for session in watching))
 
     async def follow(self, sessions: Callable[[], Sequence[Session]]) -> None:

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from daemon.kube.resources import Json
 
+SERVICE_NAME = "kubernetes.io/service-name"
+"""The label by which an EndpointSlice is its Service's."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
@@ -16,7 +19,7 @@ class Endpoint:
 
 def of_service(name: str) -> str:
     """By which labels the EndpointSlices of a Service are chosen."""
-    return f"kubernetes.io/service-name={name}"
+    return f"{SERVICE_NAME}={name}"
 
 
 def endpoints(slices: Iterable[Json]) -> dict[str, Endpoint]:

@@ -1,18 +1,20 @@
 """The Istio router against an API server with faults, and the whole revert procedure on top of it."""
 
 import asyncio
+import json
 import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from config.settings import Kubernetes
 from daemon.engine.reverting import RevertOutcome
 from daemon.errors import Conflict, InvalidInput, NotFound, Unavailable
 from daemon.kube.client import KubeClient
-from daemon.kube.resources import ENDPOINT_SLICES, PODS
+from daemon.kube.resources import ENDPOINT_SLICES, PODS, SERVICES
 from daemon.meshes import kuberouter
 from daemon.meshes.envoy.mesh import EnvoyMesh
 from daemon.meshes.envoy.router import EnvoyRouter
@@ -191,6 +193,37 @@ async def test_many_releases_named_by_version_that_look_at_once_share_the_rules(
             group.create_task(router.canary_gets_traffic(VERSIONS))
     asked = Counter(path for _, path in api.requests[before:])
     assert max(asked.values()) < 25, "some seven waves of questions; each would ask by itself fifty times"
+
+
+async def test_many_releases_that_are_located_at_once_ask_for_their_pods_and_services_together(
+    api: Cluster, router: IstioRouter
+) -> None:
+    many = 20
+    for number in range(many):
+        name = f"web-{number}"
+        text = (
+            json.dumps([vs(name), rule(v1={"version": "1"}, v2={"version": "2"})]).replace(HOST, name).replace('"web"', f'"{name}"')
+        )
+        for resource, item in zip((VIRTUAL_SERVICES, DESTINATION_RULES), json.loads(text), strict=True):
+            api.put(resource, item)
+        api.put(SERVICES, {"metadata": {"name": name, "namespace": "shop"}, "spec": {"selector": {"app": name}}})
+        for version in ("1", "2"):
+            api.put(PODS, pod(f"{name}-{version}", app=name, version=version))
+        both = (endpoint(f"10.{number}.0.{version}", f"{name}-{version}") for version in (1, 2))
+        api.put(ENDPOINT_SLICES, endpoint_slice(name, *both, service=name))
+    releases = [msgspec.structs.replace(SUBSETS, service=f"web-{number}") for number in range(many)]
+    before = len(api.requests)
+    async with asyncio.TaskGroup() as group:
+        looks = [group.create_task(router.locate(release)) for release in releases]
+    for release, look in zip(releases, looks, strict=True):
+        placement = look.result()
+        assert placement.routes[0].object.name == release.service
+        assert placement.pods is not None
+        assert [one.name for one in placement.pods.canary.pods] == [f"{release.service}-2"]
+    asked = Counter(path for _, path in api.requests[before:])
+    for resource in (SERVICES, PODS, ENDPOINT_SLICES, DESTINATION_RULES):
+        assert 1 <= asked[resource.path(namespace="shop")] <= 4, "each would ask by itself twenty times"
+    assert not [path for path in asked if path.startswith(SERVICES.path(namespace="shop") + "/")]
 
 
 async def test_an_object_that_is_gone_does_not_hold_the_others_up(api: Cluster, router: IstioRouter) -> None:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from daemon.errors import NotFound, VerdictdError
-from daemon.kube.client import KubeClient
-from daemon.kube.endpoints import of_service
+from daemon.kube.endpoints import SERVICE_NAME
 from daemon.kube.forms import require_all, well_formed
-from daemon.kube.resources import ENDPOINT_SLICES, PODS, SERVICES, Json, Resource, selector_of_either
+from daemon.kube.reads import Reads
+from daemon.kube.resources import ENDPOINT_SLICES, PODS, SERVICES, Json
 from daemon.meshes.istio import destinationrule
 from daemon.meshes.istio.destinationrule import Labels, Rules, SubsetLabels, looked_everywhere, subset_labels
 from daemon.meshes.istio.hosts import Arms, Destination, half_spelled, service_of
@@ -50,7 +50,7 @@ async def rules(ask: AskRules, *, hosts: Collection[str], clients: Sequence[str]
 
 
 async def discover(
-    kube: KubeClient, ask: AskRules, *, hosts: Collection[str], ruled: Collection[str], clients: Sequence[str], root: str
+    reads: Reads, ask: AskRules, *, hosts: Collection[str], ruled: Collection[str], clients: Sequence[str], root: str
 ) -> Discovered:
     """The first round. ``ruled``: the hosts whose subsets matter. Raises nothing: what failed is in its place."""
     asked = tuple(dict.fromkeys(hosts))
@@ -58,8 +58,8 @@ async def discover(
     told_apart = asked if len(asked) > 1 else ()
     async with asyncio.TaskGroup() as group:
         listed = group.create_task(rules(ask, hosts=ruled, clients=clients, root=root))
-        sliced = group.create_task(settled(_slices(kube, host) for host in asked))
-        served = group.create_task(_services(kube, told_apart))
+        sliced = group.create_task(settled(_slices(reads, host) for host in asked))
+        served = group.create_task(_services(reads, told_apart))
     return Discovered(
         rules=listed.result(),
         slices=dict(zip(asked, sliced.result(), strict=True)),
@@ -68,7 +68,7 @@ async def discover(
 
 
 async def observe(
-    kube: KubeClient, arms: Arms, *, discovered: Discovered, clients: Sequence[str], root: str, each_pod: bool = False
+    reads: Reads, arms: Arms, *, discovered: Discovered, clients: Sequence[str], root: str, each_pod: bool = False
 ) -> tuple[Observed, Observed]:
     """The second round, and where a Service is not there a third: all that is to be known of baseline and canary.
 
@@ -78,16 +78,16 @@ async def observe(
     """
     both = (arms.baseline, arms.canary)
     subsets = [_subset(arm, discovered, clients=clients, root=root) for arm in both]
-    subsets[0] = await _looked_everywhere(kube, arms.baseline, subsets[0])
+    subsets[0] = await _looked_everywhere(reads, arms.baseline, subsets[0])
     empty = [arm.host for arm in both if not discovered.slices[arm.host]]
     async with asyncio.TaskGroup() as group:
-        listed = group.create_task(_pods(kube, both, _choosing(both, subsets, discovered) if each_pod else subsets, without=empty))
+        listed = group.create_task(_pods(reads, both, _choosing(both, subsets, discovered) if each_pod else subsets, without=empty))
         # By which labels a Service chooses says also which pods will be an arm's that are not there yet.
         wanted = {arm.host for arm in both} if each_pod else set(empty)
-        served = group.create_task(_services(kube, sorted(wanted - discovered.services.keys())))
+        served = group.create_task(_services(reads, sorted(wanted - discovered.services.keys())))
     services = {**discovered.services, **served.result()}
     lost = [host for host in empty if isinstance(services[host], NotFound) or half_spelled(host)]
-    entries, there = await asyncio.gather(_entries(kube, lost), _neighbours(kube, lost))
+    entries, there = await asyncio.gather(_entries(reads, lost), _neighbours(reads, lost))
     baseline, canary = (
         Observed(
             subset=subset,
@@ -102,19 +102,19 @@ async def observe(
     return baseline, canary
 
 
-async def workloads(kube: KubeClient, arm: Destination) -> Read:
+async def workloads(reads: Reads, arm: Destination) -> Read:
     """The WorkloadEntries of the arm's namespace: machines that its Service may choose as it chooses pods."""
     try:
-        return require_all(WORKLOAD_ENTRIES, await _listed(kube, WORKLOAD_ENTRIES, namespace=_namespace(arm.host)))
+        return require_all(WORKLOAD_ENTRIES, await reads.all(WORKLOAD_ENTRIES, namespace=_namespace(arm.host)))
     except NotFound:
         return ()
     except VerdictdError as error:
         return error
 
 
-async def neighbours(kube: KubeClient, arms: Arms) -> Read:
+async def neighbours(reads: Reads, arms: Arms) -> Read:
     """The Services of the canary's namespace: another one may choose the same pods."""
-    found = await _neighbours(kube, [arms.canary.host])
+    found = await _neighbours(reads, [arms.canary.host])
     return found.get(_namespace(arms.canary.host), ())
 
 
@@ -133,69 +133,65 @@ def _subset(arm: Destination, discovered: Discovered, *, clients: Sequence[str],
     return subset_labels(arm, views)
 
 
-async def _looked_everywhere(kube: KubeClient, baseline: Destination, found: SubsetLabels) -> SubsetLabels:
+async def _looked_everywhere(reads: Reads, baseline: Destination, found: SubsetLabels) -> SubsetLabels:
     """Before the baseline's subset is surely missing, the whole cluster is asked: a slow way, that mostly ends without a patch."""
     if not found.missing:
         return found
-    (listed,) = await settled([kube.list(DESTINATION_RULES)])
+    (listed,) = await settled([reads.all(DESTINATION_RULES)])
     if isinstance(listed, VerdictdError):
         return looked_everywhere(baseline, found, listed)
-    rules, misread = well_formed(DESTINATION_RULES, listed.items)
+    rules, misread = well_formed(DESTINATION_RULES, listed)
     there = looked_everywhere(baseline, found, rules)
     return SubsetLabels(unknown=f"{found.missing}; {misread[0]}") if there.missing and misread else there
 
 
 async def _pods(
-    kube: KubeClient, arms: Sequence[Destination], subsets: Sequence[SubsetLabels], *, without: Collection[str]
+    reads: Reads, arms: Sequence[Destination], subsets: Sequence[SubsetLabels], *, without: Collection[str]
 ) -> dict[str, Read]:
     """By namespace, pods that carry the labels of either arm's subset, in one listing."""
     wanted: dict[str, list[Labels]] = {}
     for arm, subset in zip(arms, subsets, strict=True):
         if subset.labels and arm.host not in without:
             wanted.setdefault(_namespace(arm.host), []).append(subset.labels)
-    found = await settled(_listed(kube, PODS, namespace=one, labels=selector_of_either(labels)) for one, labels in wanted.items())
+    found = await settled(reads.all(PODS, namespace=one, either=labels) for one, labels in wanted.items())
     return dict(zip(wanted, found, strict=True))
 
 
-async def _services(kube: KubeClient, hosts: Collection[str]) -> dict[str, Json | VerdictdError]:
+async def _services(reads: Reads, hosts: Collection[str]) -> dict[str, Json | VerdictdError]:
     asked = tuple(dict.fromkeys(hosts))
-    return dict(zip(asked, await settled(_service(kube, host) for host in asked), strict=True))
+    return dict(zip(asked, await settled(_service(reads, host) for host in asked), strict=True))
 
 
-async def _service(kube: KubeClient, host: str) -> Json:
+async def _service(reads: Reads, host: str) -> Json:
     named = service_of(host) or half_spelled(host)
     if named is None:
         raise _NO_SERVICE
-    return await kube.get(SERVICES, namespace=named[1], name=named[0])
+    return await reads.one(SERVICES, namespace=named[1], name=named[0])
 
 
-async def _slices(kube: KubeClient, host: str) -> Sequence[Json]:
+async def _slices(reads: Reads, host: str) -> Sequence[Json]:
     service = service_of(host)
     if service is None:
         return ()
-    return await _listed(kube, ENDPOINT_SLICES, namespace=service[1], labels=of_service(service[0]))
+    return await reads.all(ENDPOINT_SLICES, namespace=service[1], either=({SERVICE_NAME: service[0]},))
 
 
-async def _entries(kube: KubeClient, lost: Collection[str]) -> Read:
+async def _entries(reads: Reads, lost: Collection[str]) -> Read:
     """The ServiceEntries of the whole cluster, where a host may be in one: any namespace may name any host."""
     if not lost:
         return ()
     try:
-        return require_all(SERVICE_ENTRIES, (await kube.list(SERVICE_ENTRIES)).items)
+        return require_all(SERVICE_ENTRIES, await reads.all(SERVICE_ENTRIES))
     except NotFound:
         return ()
     except VerdictdError as error:
         return error
 
 
-async def _neighbours(kube: KubeClient, lost: Collection[str]) -> dict[str, Read]:
+async def _neighbours(reads: Reads, lost: Collection[str]) -> dict[str, Read]:
     """By namespace, the Services that there are where one is not."""
     asked = tuple(dict.fromkeys(_namespace(host) for host in lost if service_of(host)))
-    return dict(zip(asked, await settled(_listed(kube, SERVICES, namespace=one) for one in asked), strict=True))
-
-
-async def _listed(kube: KubeClient, kind: Resource, *, namespace: str, labels: str = "") -> Sequence[Json]:
-    return (await kube.list(kind, namespace=namespace, labels=labels)).items
+    return dict(zip(asked, await settled(reads.all(SERVICES, namespace=one) for one in asked), strict=True))
 
 
 def _namespace(host: str) -> str:

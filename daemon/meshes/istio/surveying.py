@@ -3,6 +3,8 @@
 Rules are read by the namespaces of the clients that are sent to the arms. During a revert they are waited for only a moment:
 what the arms were when the watch began is kept with the session. Other names of the canary's pods are looked for whenever a
 release is located; a revert takes them as they were seen then, and looks anew only at what its own questions bring.
+
+Releases that are located at the same time ask together: what each gets was read after it asked. A revert asks for itself.
 """
 
 import asyncio
@@ -18,7 +20,9 @@ from daemon.errors import Blocked, InvalidInput, NotFound, TransientError, Verdi
 from daemon.kube.client import KubeClient, Listing
 from daemon.kube.endpoints import endpoints
 from daemon.kube.forms import Misread, well_formed
+from daemon.kube.reads import OwnReads, Reads
 from daemon.kube.resources import Json
+from daemon.kube.sharedreads import SharedReads
 from daemon.meshes import backing
 from daemon.meshes.backing import Backing, PodSelector
 from daemon.meshes.istio import arms as naming
@@ -47,6 +51,8 @@ class IstioArms:
 
     def __init__(self, kube: KubeClient, *, root_namespace: str, multi_cluster: bool) -> None:
         self._kube = kube
+        self._own = OwnReads(kube)
+        self._shared = SharedReads(kube)
         self._root = root_namespace
         self._multi_cluster = multi_cluster
         self._rules: dict[str, SingleFlight[Listing]] = {}
@@ -60,7 +66,7 @@ class IstioArms:
     async def survey(self, release: Release, *, objects: Objects) -> "IstioSurvey":
         """See ``Arms.survey``."""
         clients = _clients(objects, release)
-        discovered = await self._discover(release, clients)
+        discovered = await self._discover(self._shared, release, clients)
         arms = self._resolved(release, discovered.rules, clients, before=None)
         return IstioSurvey(release=release, arms=arms, clients=clients, discovered=discovered, objects=objects, source=self)
 
@@ -89,7 +95,7 @@ class IstioArms:
         """See ``TrafficRouter.check_baseline``: by rules, Services, EndpointSlices and pods as they are now."""
         before = decode(located, kind=Located)
         clients = before.clients if before is not None else _clients(await objects(), release)
-        discovered = await self._discover(release, clients)
+        discovered = await self._discover(self._own, release, clients)
         rules = discovered.rules
         try:
             arms = self._resolved(release, rules, clients, before=before)
@@ -98,8 +104,8 @@ class IstioArms:
             if _unread(rules) or not lost:
                 raise
             raise Blocked(f"there is nothing that the traffic could go back to: {error}") from error
-        seen = await reading.observe(self._kube, arms, discovered=discovered, clients=clients, root=self._root)
-        baseline, canary = await self._backings(arms, *seen)
+        seen = await reading.observe(self._own, arms, discovered=discovered, clients=clients, root=self._root)
+        baseline, canary = await self._backings(self._own, arms, *seen)
         harm = backing.harm(baseline, canary, convicted=before.canary if before is not None else None)
         if harm is not None:
             raise Blocked(harm)
@@ -113,10 +119,10 @@ class IstioArms:
         arms, discovered, clients = survey.arms, survey.discovered, survey.clients
         used = tuple(places(survey.objects))
         (seen_baseline, seen_canary), services = await asyncio.gather(
-            reading.observe(self._kube, arms, discovered=discovered, clients=clients, root=self._root, each_pod=True),
-            reading.neighbours(self._kube, arms),
+            reading.observe(self._shared, arms, discovered=discovered, clients=clients, root=self._root, each_pod=True),
+            reading.neighbours(self._shared, arms),
         )
-        baseline, canary = await self._backings(arms, seen_baseline, seen_canary)
+        baseline, canary = await self._backings(self._shared, arms, seen_baseline, seen_canary)
         if baseline.missing:
             raise NotFound(f"the baseline, {arms.baseline}, is not there: {baseline.missing}")
         if (same := backing.same_pods(baseline, canary)) is not None:
@@ -188,10 +194,10 @@ class IstioArms:
     def _views(self, rules: Rules, clients: Sequence[str]) -> Views:
         return lambda host: {one: destinationrule.subsets_for(one, rules, host=host, root=self._root) for one in clients}
 
-    async def _backings(self, arms: Arms, baseline: Observed, canary: Observed) -> tuple[Backing, Backing]:
+    async def _backings(self, reads: Reads, arms: Arms, baseline: Observed, canary: Observed) -> tuple[Backing, Backing]:
         behind = pods.backing_of(arms.baseline, baseline, multi_cluster=self._multi_cluster)
         if behind.ready == 0:
-            behind = pods.with_workloads(behind, await reading.workloads(self._kube, arms.baseline))
+            behind = pods.with_workloads(behind, await reading.workloads(reads, arms.baseline))
         return behind, pods.backing_of(arms.canary, canary, multi_cluster=self._multi_cluster)
 
     def _resolved(self, release: Release, rules: Rules, clients: Sequence[str], *, before: Located | None) -> Arms:
@@ -212,10 +218,10 @@ class IstioArms:
                     raise there from error  # "not found" would be final: nothing would be tried again
             raise
 
-    async def _discover(self, release: Release, clients: Sequence[str]) -> Discovered:
+    async def _discover(self, reads: Reads, release: Release, clients: Sequence[str]) -> Discovered:
         hosts = tuple(naming.hosts(release).values())
         ruled = naming.ruled_hosts(release)
-        return await reading.discover(self._kube, self._rules_of, hosts=hosts, ruled=ruled, clients=clients, root=self._root)
+        return await reading.discover(reads, self._rules_of, hosts=hosts, ruled=ruled, clients=clients, root=self._root)
 
     async def _rules_of(self, namespace: str) -> Sequence[Json]:
         """A thousand guarded releases of a namespace ask for them at the same time."""

@@ -1,0 +1,157 @@
+"""The questions of many releases to one API server, put together: of those that ask at the same time, one asks for all.
+
+Whoever asks while a listing is under way waits for the next one, and shares it with all who ask meanwhile: what everybody gets was
+read after they asked, as by a question of their own (as in ``daemon.aio.singleflight``, but that each may want other labels). A
+listing asks for the labels that are wanted and not for the whole namespace, which may have more pods than all releases together.
+An object by its name comes of a listing of its namespace; where that may not be had, it is asked for by itself.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from daemon.errors import NotFound, VerdictdError
+from daemon.kube.client import KubeClient
+from daemon.kube.reads import Labels, OwnReads
+from daemon.kube.resources import Json, Resource, metadata_of
+
+_SETS_AT_ONCE: Final = 100
+"""Sets of labels in one question, which is a line of some thousand characters."""
+
+
+class SharedReads:
+    """Implements ``daemon.kube.reads.Reads`` for one cluster."""
+
+    def __init__(self, kube: KubeClient) -> None:
+        self._own = OwnReads(kube)
+        self._asking: dict[tuple[Resource, str | None, bool], _Shared] = {}
+
+    async def one(self, resource: Resource, *, namespace: str, name: str) -> Json:
+        """See ``Reads.one``."""
+        try:
+            found = await self._shared(resource, namespace, either=())
+        except VerdictdError:
+            return await self._own.one(resource, namespace=namespace, name=name)
+        if name not in found.by_name:
+            raise NotFound(f'{resource.plural} "{name}" not found in namespace {namespace}')
+        return found.by_name[name]
+
+    async def all(self, resource: Resource, *, namespace: str | None = None, either: Sequence[Labels] = ()) -> Sequence[Json]:
+        """See ``Reads.all``."""
+        found = await self._shared(resource, namespace, either=either)
+        return found.carrying(either) if either else found.items
+
+    async def _shared(self, resource: Resource, namespace: str | None, *, either: Sequence[Labels]) -> "_Answer":
+        key = (resource, namespace, bool(either))
+        shared = self._asking.get(key)
+        if shared is None:
+            shared = self._asking[key] = _Shared(lambda sets: self._listed(resource, namespace, sets))
+        try:
+            return await shared.ask(either)
+        finally:
+            if not shared.waiting:
+                # An answer is not kept for nobody.
+                self._asking.pop(key, None)
+
+    async def _listed(self, resource: Resource, namespace: str | None, sets: Sequence[Labels]) -> "_Answer":
+        """One listing, or one for every so many sets; those of the same keys together, which a selector can tell."""
+        if not sets:
+            return _Answer(await self._own.all(resource, namespace=namespace))
+        alike: dict[frozenset[str], list[Labels]] = {}
+        for one in sorted(sets, key=lambda labels: sorted(labels.items())):
+            alike.setdefault(frozenset(one), []).append(one)
+        parts = [same[at : at + _SETS_AT_ONCE] for same in alike.values() for at in range(0, len(same), _SETS_AT_ONCE)]
+        calls = (self._own.all(resource, namespace=namespace, either=part) for part in parts)
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+        found: dict[tuple[str, str], Json] = {}
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+            found.update((_name(item), item) for item in answer)
+        return _Answer(list(found.values()))
+
+
+@dataclass(slots=True)
+class _Answer:
+    """What a listing brought, to be looked up by many."""
+
+    items: Sequence[Json]
+    _by_name: dict[str, Json] | None = None
+    _by_label: dict[tuple[str, str], list[int]] | None = None
+
+    @property
+    def by_name(self) -> dict[str, Json]:
+        if self._by_name is None:
+            self._by_name = {_name(item)[1]: item for item in self.items}
+        return self._by_name
+
+    def carrying(self, either: Iterable[Labels]) -> list[Json]:
+        """Those that carry one of these sets of labels, in their order."""
+        found: set[int] = set()
+        for labels in either:
+            carriers = sorted((self._carriers(pair) for pair in labels.items()), key=len) or [range(len(self.items))]
+            found |= set(carriers[0]).intersection(*carriers[1:])
+        return [self.items[at] for at in sorted(found)]
+
+    def _carriers(self, pair: tuple[str, str]) -> Sequence[int]:
+        if self._by_label is None:
+            self._by_label = {}
+            for at, item in enumerate(self.items):
+                for one in (metadata_of(item).get("labels") or {}).items():
+                    self._by_label.setdefault(one, []).append(at)
+        return self._by_label.get(pair, ())
+
+
+@dataclass(slots=True)
+class _Shared:
+    """One question at a time, for all who wait for it.
+
+    Attributes:
+        call: asks for all these sets of labels.
+        waiting: how many wait.
+    """
+
+    call: Callable[[Sequence[Labels]], Awaitable[_Answer]]
+    waiting: int = 0
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _wanted: list[Labels] = field(default_factory=list)
+    _begun: int = 0
+    _newest: tuple[int, _Answer | VerdictdError] | None = None
+
+    async def ask(self, either: Sequence[Labels]) -> _Answer:
+        """What a question brings that begins after this moment and asks for these sets too. Raises what it raised."""
+        self._wanted += either
+        begun_before = self._begun
+        self.waiting += 1
+        try:
+            await asyncio.sleep(0)  # those who ask in this turn of the loop share the first question already
+            async with self._lock:
+                if self._newest is None or self._newest[0] <= begun_before:
+                    self._newest = await self._answered()
+                _, answer = self._newest
+        finally:
+            self.waiting -= 1
+        if isinstance(answer, VerdictdError):
+            raise answer
+        return answer
+
+    async def _answered(self) -> tuple[int, _Answer | VerdictdError]:
+        self._begun += 1
+        begun, asked, self._wanted = self._begun, self._wanted, []
+        try:
+            return begun, await self.call(_once(asked))
+        except VerdictdError as error:
+            return begun, error
+        except BaseException:
+            self._wanted = asked + self._wanted  # whoever asked is gone; the next one asks for those who wait still
+            raise
+
+
+def _once(sets: Iterable[Labels]) -> list[Labels]:
+    return [dict(one) for one in dict.fromkeys(tuple(sorted(labels.items())) for labels in sets)]
+
+
+def _name(item: Json) -> tuple[str, str]:
+    metadata = metadata_of(item)
+    return str(metadata.get("namespace", "")), str(metadata.get("name", ""))

@@ -38,6 +38,7 @@ def faults(root: Path) -> Iterator[str]:
         for fault in wrong if name in FIGURES else [*wrong, *lines.faults(text)]:
             yield f"{name}: {fault}"
     yield from modules.faults(root)
+    yield from paths.deaths(root)
     for name, text in made(root).items():
         page = root / name
         if not page.exists() or page.read_text(encoding="utf-8") != text:

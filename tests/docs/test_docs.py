@@ -36,6 +36,25 @@ def test_files_that_are_not_there_are_found(tmp_path: Path) -> None:
     assert list(paths.faults(text, root=tmp_path)) == ["daemon/moved.py is not there"]
 
 
+def test_tests_that_are_not_there_are_found(tmp_path: Path) -> None:
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test_a.py").write_text("async def test_it_holds() -> None:\n    ...\n")
+    text = "`tests/test_a.py::test_it_holds`, `tests/test_a.py::test_it_hold`, `tests/test_b.py::test_it_holds`"
+    assert list(paths.faults(text, root=tmp_path)) == [
+        "tests/test_a.py::test_it_hold is not there",
+        "tests/test_b.py::test_it_holds is not there",
+    ]
+
+
+def test_a_kind_of_death_that_no_test_shows_is_found(tmp_path: Path) -> None:
+    page = tmp_path / "ARCHITECTURE.md"
+    rows = "| in a tick | all is well | `tests/test_a.py::test_it_holds` |\n| in bed | as in a tick | |\n"
+    page.write_text(f"Before.\n\n| killed | then | shown by |\n|---|---|---|\n{rows}\nAfter.\n")
+    assert list(paths.deaths(tmp_path)) == ["ARCHITECTURE.md: no test shows what becomes of: in bed"]
+    page.write_text("Nobody dies.\n")
+    assert list(paths.deaths(tmp_path)) == ["ARCHITECTURE.md: there is no table of what becomes of who is killed"]
+
+
 def test_lines_with_more_than_a_sentence_are_found_but_not_in_code_and_tables() -> None:
     long = "x" * (lines.LONGEST + 1)
     assert list(lines.faults(f"{long[1:]}\n| {long} |\n  ```\n{long}\n  ```\n{long}\n")) == [

@@ -46,6 +46,25 @@ async def test_a_session_that_comes_back_after_its_release_has_ended_is_removed_
     assert line.__dict__["release"] == ID
 
 
+async def test_a_patch_of_which_nothing_could_be_kept_leaves_traffic_and_verdict_to_the_deadline() -> None:
+    """Killed beside its patch while the store was away: nothing says that it was ours."""
+    scene = Scene(telemetry=HandTelemetry([gap()]))
+    async with killed(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await until(lambda: b'"watching"' in scene.sessions.data.get(ID, b""))
+        scene.sessions.failing = Unavailable("away")
+        scene.telemetry.readings = [failing()]
+        await until(lambda: scene.router.patches)
+    assert b'"watching"' in scene.sessions.data[ID]
+    scene.sessions.failing = None
+    scene.telemetry.readings = [gap()]
+    async with running(scene) as engine:
+        verdict = await verdict_of(engine)
+    assert (verdict.outcome, verdict.action, verdict.by) == (Outcome.INCONCLUSIVE, Action.NONE, "deadline")
+    assert (scene.router.patches, scene.router.canary_percent) == (1, 0)
+    assert scene.sink.verdicts == [verdict]
+
+
 async def test_a_release_whose_record_is_lost_too_keeps_the_verdict_that_was_published(caplog: pytest.LogCaptureFixture) -> None:
     scene = Scene()
     verdict, old = await ended(scene)

@@ -21,11 +21,18 @@ from daemon.settings import load_settings
 
 # Each point: whose method, whether to die before or after it, and at which call that matters.
 POINTS: Final[dict[str, tuple[type, str, str, Callable[..., bool]]]] = {
+    "before it is kept": (KvStore, "put", "before", lambda self, key, value, over=None: b'"locating"' in value),
     "when submitted": (KvStore, "put", "after", lambda self, key, value, over=None: b'"locating"' in value),
     "while watching": (
         KvStore,
         "put",
         "after",
+        lambda self, key, value, over=None: b'"watching"' in value and b'"ticks":0,' not in value,
+    ),
+    "in a tick": (
+        KvStore,
+        "put",
+        "before",
         lambda self, key, value, over=None: b'"watching"' in value and b'"ticks":0,' not in value,
     ),
     "before the patch": (EnvoyRouter, "revert", "before", lambda self, release, located="": True),

@@ -89,9 +89,15 @@ class KeptSessions:
         return sessions
 
     async def find(self, release_id: str) -> Session | None:
-        """A session as it is kept, whoever has it; null where none is. Raises ``stored.Unreadable``, and as the store does."""
+        """A session as it is kept, whoever has it; null where none is. Raises ``stored.Unreadable``, and as the store does.
+
+        One whose record is there has ended: a broker that was killed may have found again what was removed, and so it lies until
+        its service is taken over.
+        """
         kept = await self._store.get(release_id)
-        return None if kept is None else decode(kept.value, now=self._clock.now()).session
+        if kept is None or await self._records.get(release_id) is not None:
+            return None
+        return decode(kept.value, now=self._clock.now()).session
 
     async def all(self) -> list[Session]:
         """All sessions as they are kept, whoever has them, but those that cannot be read. Raises as the store does."""

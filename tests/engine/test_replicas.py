@@ -410,6 +410,24 @@ async def test_who_takes_a_release_over_goes_on_with_its_recording_and_the_parts
     assert again.reason == record.verdict.reason
 
 
+async def test_a_release_that_has_its_record_has_ended_for_every_replica_though_the_store_finds_its_session_again() -> None:
+    async with AsyncExitStack() as stack:
+        both = Both(stack)
+        a, b = await both.watching()
+        old = both.kept
+        both.fail()
+        verdict = await verdict_of(a)
+        await until(lambda: ID not in both.scenes[0].sessions.data)
+        both.scenes[0].sessions.data[ID] = old
+        both.scenes[0].sessions.revisions[ID] = 1
+        for one in (a, b):
+            record = await one.record(ID)
+            assert record is not None
+            assert record.verdict == verdict
+            assert await one.wait(ID, seconds=0) == verdict
+            assert (await one.view(ID)).stage is Stage.ENDED
+
+
 async def test_who_ends_in_order_says_so_when_nothing_is_under_way_any_more() -> None:
     async with AsyncExitStack() as stack:
         both = Both(stack)

@@ -13,11 +13,12 @@ from daemon import recordings
 from daemon.engine import tenure
 from daemon.engine.engine import Engine
 from daemon.engine.tenure import HELD
-from daemon.errors import Conflict, InvalidInput, NotFound, Refused, TimedOut, Unavailable, VerdictdError
+from daemon.errors import Conflict, Elsewhere, InvalidInput, NotFound, Refused, TimedOut, Unavailable, VerdictdError
 from daemon.model import Action, Command, Freeze, Outcome, Outline, Record, Stage
 from daemon.offline.replay import replay_file
 from daemon.offline.replay.joining import joined
 from daemon.recorder import Recorder
+from daemon.stored import FORM
 from daemon.watcher.awaited import AwaitedCanaries
 from tests.hand.ports import HandAnnouncement, MemoryStore, Scene, running, until, verdict_of
 from tests.hand.replicas import Replicas
@@ -183,6 +184,31 @@ async def test_a_service_that_is_handed_over_is_gone_on_with_and_nobody_hears_of
         both.fail()
         verdict = await verdict_of(b)
         assert await waiting == verdict, "whoever waits at the one hears of the other's"
+        assert (both.patches, both.published) == (1, 1)
+
+
+async def test_what_a_newer_replica_kept_in_words_of_its_own_is_left_alone_by_an_older_one_until_a_newer_has_it_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As while replicas are updated one after the other. That it knows the words again stands for the newer one."""
+    async with AsyncExitStack() as stack:
+        both = Both(stack)
+        _, b = await both.watching()
+        sharing = both.replicas.sharing["a"]
+        assert sharing.moves is not None
+        await sharing.moves.give_up({sharing.slot_of(RELEASE)})
+        kept = both.kept
+        newer = kept.replace(f'"form":{FORM}'.encode(), f'"form":{FORM + 1}'.encode())
+        both.scenes[0].sessions.data[ID] = newer.replace(b'"stage":"watching"', b'"stage":"pausing"')
+        both.fail()
+        both.replicas.give(RELEASE, "b")
+        await until(lambda: "a release is left to another verdictd" in caplog.messages)
+        with pytest.raises(Elsewhere, match="kept by a newer version of verdictd"):
+            await b.view(ID)
+        assert (both.patches, both.published, b'"pausing"' in both.kept) == (0, 0, True)
+        both.scenes[0].sessions.data[ID] = newer
+        await both.replicas.hand_over(RELEASE, "b", to="a")
+        await until(lambda: both.published)
         assert (both.patches, both.published) == (1, 1)
 
 

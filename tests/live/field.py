@@ -45,11 +45,12 @@ class Field(DaemonApi):
     edge: Edge
     users: Users
     nats_url: str = "embedded"
+    tick_seconds: float = 0.25
     settings_over: dict[str, Any] = field(default_factory=dict)
 
     def settings(self) -> Path:
         """The settings file, written."""
-        telemetry = {"kind": "envoy", "endpoints": [self.edge.admin], "histograms": "bins", "tick_seconds": 0.25}
+        telemetry = {"kind": "envoy", "endpoints": [self.edge.admin], "histograms": "bins", "tick_seconds": self.tick_seconds}
         mesh = {"kind": "envoy", "telemetry": "edge", "routes_file": str(self.edge.routes_file), "admin": self.edge.admin}
         document = {
             "cluster": "field",
@@ -75,15 +76,16 @@ class Field(DaemonApi):
             yield process
 
     async def submit(self, release: Release = RELEASE, *, key: str = "field-1") -> str:
-        """Submit a release through the API; the same key is the same release."""
+        """Submit a release through the API, again while it says 503, as a pipeline does; the same key is the same release."""
         headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
-        async with (
-            aiohttp.ClientSession() as session,
-            session.post(f"{self.url}/v1/releases", data=msgspec.json.encode(release), headers=headers) as answer,
-        ):
-            body = await answer.read()
-            assert answer.status in {200, 201, 202}, body
-            return str(json.loads(body)["id"])
+        async with asyncio.timeout(PATIENCE_SECONDS), aiohttp.ClientSession() as session:
+            while True:
+                async with session.post(f"{self.url}/v1/releases", data=msgspec.json.encode(release), headers=headers) as answer:
+                    body = await answer.read()
+                    if answer.status in {200, 201, 202}:
+                        return str(json.loads(body)["id"])
+                    assert answer.status == 503, body
+                await asyncio.sleep(0.1)
 
     async def command(self, release_id: str, word: str) -> None:
         """A person's word: promote, rollback or cancel."""

@@ -22,7 +22,7 @@ _KINDS: Final = {
     "persistentvolumeclaim": "PersistentVolumeClaim",
 }
 _VERBS: Final = frozenset({"apply", "describe", "exec", "get", "logs"})
-_INSTALLED: Final = frozenset({"exec", "logs", "get", "delete"})
+_INSTALLED: Final = frozenset({"exec", "logs", "get", "delete", "scale"})
 _RELEASED: Final = frozenset({"install", "upgrade", "test", "uninstall"})
 _ROLES: Final = re.compile(r"--(?:clusterrole|serviceaccount)=(\S+)")
 _READ_BY: Final = ("deploy", "daemon")
@@ -47,7 +47,7 @@ def kubectl_faults(words: Sequence[str], *, inner: Inner) -> Iterator[str]:
                 yield f"no NetworkPolicy asks for the label {label}"
         case ["annotate", _, _, *given]:
             yield from (f"nothing reads the annotation {one}" for one in given if not _annotation(one.partition("=")[0]))
-        case ["get" | "delete" | "logs", *_] if namespace == OURS:
+        case ["get" | "delete" | "logs" | "scale", *_] if namespace == OURS:
             pass
         case ["rollout", "undo", *_] | ["argo", "rollouts", "undo"] | ["get", "events"]:
             pass

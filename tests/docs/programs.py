@@ -13,6 +13,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -161,8 +162,8 @@ def _pip(words: Sequence[str]) -> Iterator[str]:
 
 def _nats(words: Sequence[str]) -> Iterator[str]:
     streams = {value for name, value in vars(subjects).items() if name.isupper() and value.isupper()}
-    if not streams & {*words}:
-        yield f"nats {' '.join(words)}: no stream of ours is named"
+    if not {*words} & (streams | {file.name for file in Path("deploy/nats").iterdir()}):
+        yield f"nats {' '.join(words)}: neither a stream nor a file of ours is named"
 
 
 def _curl(words: Sequence[str]) -> Iterator[str]:

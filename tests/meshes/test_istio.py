@@ -219,6 +219,7 @@ async def test_many_releases_that_are_located_at_once_ask_for_their_pods_and_ser
         placement = look.result()
         assert placement.routes[0].object.name == release.service
         assert placement.pods is not None
+        assert placement.pods.canary.pods is not None
         assert [one.name for one in placement.pods.canary.pods] == [f"{release.service}-2"]
     asked = Counter(path for _, path in api.requests[before:])
     for resource in (SERVICES, PODS, ENDPOINT_SLICES, DESTINATION_RULES):

@@ -51,6 +51,8 @@ ENDS: Final[Mapping[str, int]] = {
     "check narrow broken.jsonl": Exit.USAGE,
     "replay recordings/errors": Exit.ROLLBACK,
     "replay broken.jsonl": Exit.DATA,
+    "replay a/web": Exit.INCONCLUSIVE,  # its watch was cancelled
+    "replay PART": Exit.INCONCLUSIVE,
     "doctor": Exit.DATA,  # this Prometheus has no series: tests/mesh/test_doctor.py has the page's
     "wait": Exit.INCONCLUSIVE,  # it was cancelled
     "revert ID --dry-run": Exit.OK,
@@ -78,6 +80,8 @@ def here(words: tuple[str, ...], there: World) -> list[str]:
         "ID": there.own.get(command, there.ended),
         "FILE": FILES.get(command, "FILE"),
         "NAME": "alerts",
+        "PART...": f"a/{there.ended}.jsonl",
+        "WHOLE": "whole.jsonl",
         "/etc/verdictd/verdictd.yaml": "verdictd.yaml",
         "http://prometheus:9090": there.prometheus,
     }

@@ -171,7 +171,9 @@ def _write_files(folder: Path, settings: dict[str, Any], ended: str) -> None:
     }
     (folder / "deployment.json").write_text(json.dumps(payload), encoding="utf-8")
     _write_recordings(folder)
-    (folder / f"{ended}.jsonl").write_bytes((folder / "DIR" / f"{ended}.jsonl").read_bytes())
+    for name in (".", "a", "b"):
+        (folder / name).mkdir(exist_ok=True)
+        (folder / name / f"{ended}.jsonl").write_bytes((folder / "DIR" / f"{ended}.jsonl").read_bytes())
     one = told(folder / "told", change=FAILING)
     (folder / "record.json").write_bytes(msgspec.json.encode(one.record))
     (folder / "recording.jsonl").write_bytes(one.recording.read_bytes())

@@ -17,6 +17,7 @@
     │   └── Defect              a part that was plugged in broke its word, or itself: says whose it is
     └── PermanentError          trying again cannot help
         ├── NotFound            the object, route or release is not there
+        │   └── CameToNothing   ... an announcement has waited for its canary, and waits no more: says why
         ├── Forbidden           401, 403
         ├── Refused             the server understood and says no (400, 422 of a schema)
         │   ├── Redirected      it sends us elsewhere (3xx), where we do not go
@@ -157,6 +158,23 @@ class PermanentError(VerdictdError):
 
 class NotFound(PermanentError):
     """The object, route or release is not there."""
+
+
+class CameToNothing(NotFound):
+    """An announcement has waited for its canary, and waits no more. Times are in seconds since 1970.
+
+    Args:
+        message: which one.
+        why: it did.
+        since: when it was announced.
+        at: when it came to nothing.
+    """
+
+    def __init__(self, message: str, *, why: str, since: float, at: float) -> None:
+        super().__init__(f"{message}: {why}")
+        self.why = why
+        self.since = since
+        self.at = at
 
 
 class Forbidden(PermanentError):

@@ -186,6 +186,8 @@ class After(msgspec.Struct, frozen=True, kw_only=True):
 class Outline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A release of which not both arms were said: a service, where it runs, and at least one word for what is new.
 
+    Where somebody asks at a gate a service is enough: what begins to take traffic is meant, or what has begun to and is watched.
+
     Attributes:
         artifact, version, revision: an image or package URL; as a version label or a tag has it; a commit.
         baseline, canary: the arm that was said, if one was.
@@ -213,9 +215,10 @@ class Outline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     gitlab: GitLabCommit | None = None
 
     @property
-    def what_is_new(self) -> str:
-        """For a sentence."""
-        return self.artifact or self.version or self.revision or "its new version"
+    def named(self) -> str:
+        """What is waited for, for a sentence."""
+        new = self.artifact or self.version or self.revision
+        return f"canary of {self.service} that is {new}" if new else f"canary of {self.service}"
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -308,6 +311,8 @@ class ReleaseView(msgspec.Struct, frozen=True, kw_only=True):
     ``cadence`` is how far apart and how late its samples are, ``hindrances`` what keeps it from being judged, a sentence each with
     its cause; both while it is watched. ``window_seconds`` is the longest watch, null of a release that only its record tells of.
     ``after`` is the release after whose promotion it watches on. ``steps`` are given where the release is asked for by itself.
+    Of an announcement without arms that waits for its canary, ``lapses_at`` is until when, in seconds since 1970, and ``missing``
+    the fields that somebody must say, where time alone does not tell; null and none of a release.
     Of a release that 0.1 kept the record of, ``seconds``, requests and ``gaps`` are not known, and 0.
     """
 
@@ -334,6 +339,8 @@ class ReleaseView(msgspec.Struct, frozen=True, kw_only=True):
     hindrances: tuple[str, ...] = ()
     window_seconds: float | None = None
     after: str | None = None
+    lapses_at: float | None = None
+    missing: tuple[str, ...] = ()
     steps: tuple[TimedStep, ...] = ()
     verdict: Verdict | None = None
 

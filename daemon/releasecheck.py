@@ -42,11 +42,14 @@ def decode_release(document: object, *, path: str = "$") -> Release:
     return msgspec.convert(document, Release)
 
 
-def decode_outline(document: Mapping[str, object], *, path: str = "$") -> Outline:
-    """Check what was announced without both arms; arguments and errors are those of ``decode_release``."""
+def decode_outline(document: Mapping[str, object], *, path: str = "$", says_what: bool = True) -> Outline:
+    """Check what was announced without both arms; arguments and errors are those of ``decode_release``.
+
+    ``says_what``: it must say what is new, or which an arm is.
+    """
     found = [*faults(document, Outline, path=path), *_names(document, path)]
     found += [fault for arm in _ARMS if document.get(arm) is not None for fault in _arm_faults(document[arm], join(path, arm))]
-    if not any(document.get(field) for field in ("artifact", "version", "revision", *_ARMS)):
+    if says_what and not any(document.get(field) for field in ("artifact", "version", "revision", *_ARMS)):
         fix = "give artifact, version or revision, or baseline and canary"
         found.append(Fault(path=path, message="says neither what is new nor which versions to compare", fix=fix))
     if found:

@@ -26,6 +26,7 @@ class Notice:
         version: as a version label or a tag has it.
         commit: at least 7 characters of it.
         baseline, canary: the arm that was said; null: it was not.
+        is_whatever: only the service was said, and whatever is new of it is meant.
     """
 
     service: str
@@ -35,11 +36,12 @@ class Notice:
     commit: str = ""
     baseline: ArmSpec | None = None
     canary: ArmSpec | None = None
+    is_whatever: bool = False
 
     @property
     def named(self) -> str:
         """What is new, for a sentence."""
-        return self.artifact or self.version or self.commit
+        return self.artifact or self.version or self.commit or "anything new"
 
     @property
     def is_commit_only(self) -> bool:

@@ -13,7 +13,7 @@ from daemon.discovery.announced import Fitting, Notice, concerns, fitting
 from daemon.discovery.answers import Ask, Confidence, FoundArms, arm
 from daemon.discovery.arms import arms
 from daemon.discovery.contests import Candidate, Contest, contests
-from daemon.discovery.openings import Asks, OpenRelease, Opens, Quiet, of_contest
+from daemon.discovery.openings import Asks, OpenRelease, Opens, Outcome, Quiet, of_contest
 from daemon.discovery.picture import Destination, Picture, Uses
 from daemon.discovery.surroundings import Surroundings
 from daemon.discovery.word import Word
@@ -66,10 +66,10 @@ def _at(notice: Notice, contest: Contest, before: Uses | None, *, opened: Sequen
     if contest.owned:
         return _of_owner(notice, contest, before, fit, named=named)
     if named is None and fit.only is None and not fit.both:
-        return _unfit(notice, contest, before)
+        return _unfit(notice, contest, before, word=word)
     outcome = of_contest(contest, before, None if named is not None else notice, named or word)
     if not isinstance(outcome, Opens):
-        return outcome if isinstance(outcome, Asks | Quiet) else Quiet(why="it is not known what it means")
+        return _waiting(outcome)
     return _once_live(contest, outcome)
 
 
@@ -118,7 +118,7 @@ def _of_owner(notice: Notice, contest: Contest, before: Uses | None, fit: Fittin
     """A controller has made the arms: whether its canary is what is announced."""
     outcome = of_contest(contest, before, notice, None)
     if not isinstance(outcome, Opens):
-        return outcome if isinstance(outcome, Asks | Quiet) else Quiet(why="it is not known what it means")
+        return _waiting(outcome)
     there = outcome.found.canary.destination
     canary = contest.at(there) if there is not None else None
     if canary is None or not _may_run(notice, canary, fit, named=named):
@@ -135,13 +135,25 @@ def _may_run(notice: Notice, canary: Candidate, fit: Fitting, *, named: Word | N
     return canary in fit.both or canary in fit.unknown or notice.is_commit_only
 
 
-def _unfit(notice: Notice, contest: Contest, before: Uses | None) -> Told:
-    """Nobody runs what is announced, as far as that is known. A commit may stand nowhere: then the change tells."""
+def _unfit(notice: Notice, contest: Contest, before: Uses | None, *, word: Word | None) -> Told:
+    """Nobody runs what is announced, as far as that is known. A commit may stand nowhere: then the change tells.
+
+    So it does where only the service was said, and what it does not tell is asked.
+    """
+    if notice.is_whatever:
+        outcome = of_contest(contest, before, None, word)
+        if isinstance(outcome, Quiet):  # nothing has begun: what stands there may be meant
+            outcome = of_contest(contest, None, None, word)
+        return _once_live(contest, outcome) if isinstance(outcome, Opens) else _waiting(outcome)
     changed = signs.by_before(contest, before) if before is not None and notice.is_commit_only else None
     if changed is None:
         return Quiet(why=f"none of {_listed(contest)} is known to run {notice.named}")
     outcome = of_contest(contest, before, None, None)
     return _once_live(contest, outcome) if isinstance(outcome, Opens) else Quiet(why=changed.why)
+
+
+def _waiting(outcome: Outcome) -> Asks | Quiet:
+    return outcome if isinstance(outcome, Asks | Quiet) else Quiet(why="it is not known what it means")
 
 
 def _once_live(contest: Contest, opens: Opens) -> Told:

@@ -37,7 +37,7 @@ from daemon.engine.supervisor import Supervisor
 from daemon.engine.takeover import Takeover
 from daemon.engine.tenure import Tenure
 from daemon.engine.ticker import Ticker
-from daemon.errors import Elsewhere, NotFound, Refused, Unavailable, VerdictdError
+from daemon.errors import CameToNothing, Elsewhere, NotFound, Refused, Unavailable, VerdictdError
 from daemon.model import Command, Freeze, Outline, Record, Release, ReleaseView, Stage, Verdict
 from daemon.ports.service import ReleaseChange
 
@@ -335,8 +335,9 @@ class Engine:
         if kept is None:
             if (why := await self._checkpoints.kept.elsewhere(release_id)) is not None:
                 raise Elsewhere(f"release {release_id}: {why}")
-            why = self._outlines.why_not(release_id)
-            raise NotFound(f"no release {release_id!r}{f': {why}' if why else ''}")
+            if (over := self._outlines.over(release_id)) is not None:
+                raise CameToNothing(f"no release {release_id!r}", why=over.why, since=over.since, at=over.at)
+            raise NotFound(f"no release {release_id!r}")
         try:
             return decode_record(kept.value)
         except stored.NewerForm as error:

@@ -9,7 +9,7 @@ from daemon.engine.dependencies import Ports
 from daemon.errors import InvalidInput, Refused
 from daemon.events.hearing import SWITCH_ON
 from daemon.model import ArmSpec, Command, Outline, Release, ReleaseView, Stage
-from daemon.ports.awaiting import Awaited
+from daemon.ports.awaiting import HOW_TO_ANSWER, Awaited, Over
 
 
 class Outlines:
@@ -48,9 +48,9 @@ class Outlines:
         if self._ports.awaiting is not None:
             await self._ports.awaiting.answered(release_id, seconds=seconds)
 
-    def why_not(self, release_id: str) -> str:
-        """Why one that has waited came to nothing; empty: none is known."""
-        return "" if self._ports.awaiting is None else self._ports.awaiting.why(release_id)
+    def over(self, release_id: str) -> Over | None:
+        """Why one that has waited came to nothing; null: none is known."""
+        return None if self._ports.awaiting is None else self._ports.awaiting.over(release_id)
 
     async def command(self, release_id: str, command: Command) -> ReleaseView | None:
         """Cancel one that waits; null: none does. The audit has it before it is done.
@@ -77,14 +77,18 @@ class Outlines:
     def _view(self, awaited: Awaited) -> ReleaseView:
         outline = awaited.outline
         assert self._ports.awaiting is not None  # it was kept there
-        why = self._ports.awaiting.why(awaited.release_id)
-        waiting_for = f"a canary of {outline.service} that is {outline.what_is_new} to take traffic"
+        said = self._ports.awaiting.said(awaited.release_id)
+        missing = tuple(dict.fromkeys(field for one in said for field in one.missing))
+        why = "; ".join(f"{one.route}: {one.why}" for one in said)
+        waiting_for = f"a {outline.named} to take traffic{f' ({why})' if why else ''}"
         return ReleaseView(
             id=awaited.release_id,
             release=outlined(outline),
             stage=Stage.LOCATING,
             submitted_at=awaited.since,
-            waiting_for=f"{waiting_for} ({why})" if why else waiting_for,
+            waiting_for=f"{waiting_for}; {HOW_TO_ANSWER}" if missing else waiting_for,
+            lapses_at=awaited.until,
+            missing=missing,
         )
 
 

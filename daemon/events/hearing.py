@@ -36,12 +36,14 @@ class Hearing:
         cluster: its own.
         mapping: the rows, in their order.
         finds_arms: whether it looks for arms that were not said.
+        says_what: whether an outline must say what is new.
         tell: hears each step of the reading, a sentence each.
     """
 
     cluster: str = "default"
     mapping: tuple[MappingRow, ...] = ()
     finds_arms: bool = False
+    says_what: bool = True
     tell: Callable[[str], None] = _unheard
 
     def announced(
@@ -74,6 +76,10 @@ class Hearing:
         self.tell("its words were mapped before")
         return dataclasses.replace(self, mapping=())
 
+    def of_questions(self) -> "Hearing":
+        """What is known beside a question at a gate: whoever asks knows the names of the cluster, and a service is enough."""
+        return dataclasses.replace(self, mapping=(), says_what=False)
+
     def is_elsewhere(self, cluster: str | None) -> bool:
         """Whether it is another daemon's."""
         return cluster not in {None, self.cluster}
@@ -85,7 +91,7 @@ class Hearing:
                 said["artifact"] = new[0]
             return decode_release(said, path=path)
         if self.finds_arms:
-            return decode_outline(said, path=path)
+            return decode_outline(said, path=path, says_what=self.says_what)
         missing = {join(path, arm) for arm in _ARMS}
         try:
             return decode_release({name: value for name, value in said.items() if name not in {"version", "revision"}}, path=path)

@@ -1,10 +1,14 @@
 """Announcements whose arms nobody has said: they are kept until the arms are seen in the cluster."""
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Final, Protocol
 
 import msgspec
 
 from daemon.model import Outline
+
+HOW_TO_ANSWER: Final = "annotate the route with verdictd.io/canary, or announce the release with baseline and canary"
+"""To whoever can say which arms are meant."""
 
 
 class Awaited(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,6 +25,22 @@ class Awaited(msgspec.Struct, frozen=True, kw_only=True):
     outline: Outline
     since: float
     until: float
+
+
+class RouteSays(msgspec.Struct, frozen=True, kw_only=True):
+    """Why an announcement waits on at a route. ``missing``: the fields that somebody must say, where time alone does not tell."""
+
+    route: str
+    why: str
+    missing: tuple[str, ...] = ()
+
+
+class Over(msgspec.Struct, frozen=True, kw_only=True):
+    """An announcement that came to nothing: why, when it was announced, and when that was; in seconds since 1970."""
+
+    why: str
+    since: float
+    at: float
 
 
 class Awaiting(Protocol):
@@ -44,8 +64,12 @@ class Awaiting(Protocol):
         """One that waits."""
         ...
 
-    def why(self, release_id: str) -> str:
-        """Why it waits, or why it does no more; empty: that is not known."""
+    def said(self, release_id: str) -> Sequence[RouteSays]:
+        """What each route says of one that waits."""
+        ...
+
+    def over(self, release_id: str) -> Over | None:
+        """Why one has come to nothing, as long as that is remembered."""
         ...
 
     async def answered(self, release_id: str, *, seconds: float) -> None:

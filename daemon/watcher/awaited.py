@@ -14,7 +14,7 @@ from daemon import stored
 from daemon.aio.clock import Clock
 from daemon.errors import Conflict, InvalidInput, Refused
 from daemon.model import Outline
-from daemon.ports.awaiting import Awaited
+from daemon.ports.awaiting import Awaited, Over, RouteSays
 from daemon.ports.durable import Store
 
 log = logging.getLogger(__name__)
@@ -40,8 +40,8 @@ class AwaitedCanaries:
         self._wait_seconds = wait_seconds
         self._namespaces = tuple(namespaces)
         self._waiting: dict[str, Awaited] = {}
-        self._said: dict[str, dict[str, str]] = {}
-        self._over: OrderedDict[str, str] = OrderedDict()
+        self._said: dict[str, dict[str, RouteSays]] = {}
+        self._over: OrderedDict[str, Over] = OrderedDict()
         self._followers: list[Callable[[], None]] = []
         self._changed = asyncio.Event()
 
@@ -76,7 +76,8 @@ class AwaitedCanaries:
         with suppress(Conflict):  # a daemon beside this one has it
             await self._store.put(release_id, stored.encode(one, carried={}), over=0)
         self._waiting[release_id] = one
-        log.info("an announcement waits for its canary", extra={"release": release_id, "new": outline.what_is_new})
+        self._over.pop(release_id, None)
+        log.info("an announcement waits for its canary", extra={"release": release_id, "new": outline.named})
         self._tell()
         return one
 
@@ -96,18 +97,26 @@ class AwaitedCanaries:
         """In the order in which they came."""
         return sorted(self._waiting.values(), key=lambda one: (one.since, one.release_id))
 
-    def says(self, release_id: str, *, route: str, why: str) -> None:
-        """What a route says of one; empty: nothing any more."""
+    def says(self, release_id: str, *, route: str, why: str, missing: Sequence[str] = ()) -> None:
+        """What a route says of one, and what it asks for; empty: nothing any more."""
         said = self._said.setdefault(release_id, {})
         said.pop(route, None)
         if why:
-            said[route] = why
+            said[route] = RouteSays(route=route, why=why, missing=tuple(missing))
+
+    def said(self, release_id: str) -> list[RouteSays]:
+        """See ``Awaiting``."""
+        return [one for _, one in sorted(self._said.get(release_id, {}).items())]
+
+    def over(self, release_id: str) -> Over | None:
+        """See ``Awaiting``."""
+        return self._over.get(release_id)
 
     def why(self, release_id: str) -> str:
-        """See ``Awaiting``."""
+        """Why one waits, or why it does no more; empty: that is not known."""
         if (over := self._over.get(release_id)) is not None:
-            return over
-        return "; ".join(f"{route}: {why}" for route, why in sorted(self._said.get(release_id, {}).items()))
+            return over.why
+        return "; ".join(f"{one.route}: {one.why}" for one in self.said(release_id))
 
     async def answered(self, release_id: str, *, seconds: float) -> None:
         """See ``Awaiting``."""
@@ -120,8 +129,9 @@ class AwaitedCanaries:
         """See ``Awaiting``."""
         await self._store.delete(release_id)
         self._said.pop(release_id, None)
-        if self._waiting.pop(release_id, None) is not None:
-            self._over[release_id] = why
+        if (one := self._waiting.pop(release_id, None)) is not None:
+            if why:
+                self._over[release_id] = Over(why=why, since=one.since, at=self._clock.now())
             while len(self._over) > _MOST_REASONS:
                 self._over.popitem(last=False)
             self._tell()

@@ -34,6 +34,7 @@ def notice_of(outline: Outline) -> Notice:
         commit=commits[-1] if commits else "",
         baseline=outline.baseline,
         canary=outline.canary,
+        is_whatever=not (outline.artifact or outline.version or outline.revision or outline.baseline or outline.canary),
     )
 
 

@@ -17,7 +17,7 @@ from daemon.aio.clock import Clock
 from daemon.aio.tasks import cancel_all
 from daemon.errors import VerdictdError
 from daemon.model import OpenQuestion
-from daemon.ports.awaiting import Awaited
+from daemon.ports.awaiting import HOW_TO_ANSWER, Awaited
 from daemon.ports.events import DeadLetter, DeadLetters
 from daemon.questions import Questions
 from daemon.watcher.awaited import AwaitedCanaries
@@ -30,7 +30,6 @@ LOOK_AGAIN_SECONDS: Final = 10.0
 _LONGEST_SECONDS: Final = 60.0
 """Between two looks: the longer all have waited, the less often."""
 _QUESTION: Final = "awaited-"
-_ANSWER: Final = "annotate the route with verdictd.io/canary, or announce the release with baseline and canary"
 
 
 class Patience:
@@ -53,7 +52,8 @@ class Patience:
         said = {one.release_id: one for one in still}
         for one in waiting:
             found = said.get(one.release_id)
-            self._awaited.says(one.release_id, route=str(key), why="" if found is None else found.why)
+            why, ask = ("", None) if found is None else (found.why, found.ask)
+            self._awaited.says(one.release_id, route=str(key), why=why, missing=() if ask is None else ask.missing)
             if found is not None and found.ask is not None and self._awaited.find(one.release_id) is not None:
                 await self._ask(one, found)
 
@@ -127,8 +127,8 @@ class Patience:
                 outline = one.outline
                 why = self._awaited.why(one.release_id)
                 missing = why or f"no route sends to two versions of {outline.service} in {outline.namespace}"
-                told = f"no canary of {outline.service} that is {outline.what_is_new} took traffic in {one.until - one.since:.0f} s"
-                await self.refused(one, reason=f"$: {told}: {missing}; {_ANSWER}")
+                told = f"no {outline.named} took traffic in {one.until - one.since:.0f} s"
+                await self.refused(one, reason=f"$: {told}: {missing}; {HOW_TO_ANSWER}")
 
     async def _ask(self, awaited: Awaited, found: StillWaits) -> None:
         assert found.ask is not None  # who calls has looked
@@ -140,7 +140,7 @@ class Patience:
             about=f"{outline.service} in {outline.namespace}, announced by {awaited.sender or 'somebody'}",
             namespace=outline.namespace,
             question=found.why,
-            answer=_ANSWER,
+            answer=HOW_TO_ANSWER,
             annotations=("verdictd.io/canary", "verdictd.io/baseline"),
             fields=found.ask.missing,
             since=self._clock.now(),

@@ -6,9 +6,14 @@ from typing import Any
 import aiohttp
 import pytest
 
+from daemon.bus.opening import open_bus
+from daemon.model import Command
 from tests.hand.broker import Broker, nats_server
+from tests.hand.ports import until
+from tests.http.gates.test_outlines import NEW, gated
 from tests.live.test_hooks import daemon
 from tests.servers.run import free_ports
+from tests.watcher.world import virtual_service
 
 __all__ = ["nats_server"]
 
@@ -95,6 +100,22 @@ async def test_who_announces_a_canary_that_a_gate_began_joins_it_and_is_known_af
             assert (await response.json())["release_id"] == release_id
         assert (await ask(client, "/gates/http?answer=status", QUESTION))[0] == 403
         assert (await ask(client, "/gates/flagger/rollback", HOOK))[0] == 200, "it asks for the first time"
+
+
+async def test_a_question_without_arms_waits_on_the_broker_over_a_restart_and_is_the_release_of_its_canary(
+    nats_server: Broker,
+) -> None:
+    async with open_bus(nats_server.settings, cluster="test") as bus, gated(blue=100, green=0, store=bus.awaited) as here:
+        began = await here.ask()
+    async with open_bus(nats_server.settings, cluster="test") as bus, gated(blue=100, green=0, store=bus.awaited) as here:
+        told = await here.ask()
+        assert (told["release"], told["verdict"], told["submitted_at"]) == (began["release"], "pending", began["submitted_at"])
+        here.world.cluster.routes.put(virtual_service(blue=90, green=10))
+        await until(here.engine.views)
+        await until(lambda: not here.world.awaited.all())
+        await here.engine.command(began["release"], Command(command="rollback", by="anna"))
+        assert await here.engine.wait(began["release"], seconds=30.0) is not None
+        assert (await here.post("/gates/http?answer=status", {"attempt": "7", "verdictd": NEW}))[0] == 403
 
 
 async def test_flagger_s_webhooks_are_answered_by_one_release_that_they_began(nats_server: Broker, tmp_path: Path) -> None:

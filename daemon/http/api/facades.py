@@ -141,6 +141,7 @@ class _Kayenta:
 
     def __init__(self, ports: ApiPorts, desk: Desk) -> None:
         self._desk = desk
+        self._hearing = ports.hearing
         self._policies = ports.policies
 
     async def configs(self, request: web.Request) -> web.Response:
@@ -159,7 +160,7 @@ class _Kayenta:
             raise NotFound(f"no policy {config[:63]!r}; policies are named under policies in the settings")
         application, parent = request.query.get(_APPLICATION, ""), request.query.get(_PARENT)
         body = await intake.raw_body(request)
-        asked, between = kayenta.read(body, config=config, application=application, parent=parent or None)
+        asked, between = kayenta.read(body, hearing=self._hearing, config=config, application=application, parent=parent or None)
         told = await self._desk.ask(asked)
         return reply(kayenta.Started(canary_execution_id=kayenta.execution_name(told.release, between=between)))
 

@@ -21,7 +21,7 @@ from daemon.http.api import examples
 from daemon.http.endpoint import ApiPorts, Endpoint, Group, Parameter, reply, wait_parameter
 from daemon.http.gates import access, flagger
 from daemon.http.gates.asking import Attempt, Desk, Told, Word, attempt
-from daemon.model import ArmSpec, Release
+from daemon.model import ArmSpec, Outline, Release
 
 log = logging.getLogger(__name__)
 
@@ -51,10 +51,11 @@ class _Asked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class StagedRelease(msgspec.Struct, frozen=True, kw_only=True):
-    """A release without what the address says."""
+    """A release without what the address says; where arms are found it may be empty, or say what is new."""
 
-    baseline: ArmSpec
-    canary: ArmSpec
+    baseline: ArmSpec | None = None
+    canary: ArmSpec | None = None
+    artifact: str | None = None
 
 
 _QUESTION = Question(attempt="checkout/7c9d5f", verdictd=examples.RELEASE)
@@ -164,6 +165,7 @@ class _Gates:
 
     def __init__(self, ports: ApiPorts) -> None:
         self._desk = Desk(ports.releases, ports.verdicts, ports.waiting, cluster=ports.cluster)
+        self._hearing = ports.hearing
         self._max_wait_seconds = ports.http.max_wait_seconds
         self._readiness = ports.readiness
         self._policies = ports.policies
@@ -174,14 +176,14 @@ class _Gates:
         if how not in _ANSWERS:
             raise InvalidInput(f"{how[:40]!r} is no way to answer", path="?answer", fix=f"use {one_of(_ANSWERS)}")
         wait_seconds = intake.wait_seconds(request, maximum=self._max_wait_seconds)
-        told = await self._desk.ask(await _asked(request, gate="http"), wait_seconds=wait_seconds)
+        told = await self._desk.ask(await self._asked(request, gate="http"), wait_seconds=wait_seconds)
         return reply(told, status=STATUSES[told.verdict] if how == "status" else HTTPStatus.OK)
 
     async def begin_stage(self, request: web.Request) -> web.Response:
         """The first question of a stage."""
         words, key = _named(request)
         body = decoding.decode(await intake.raw_body(request), path="$", fix=_STAGE_FIX)
-        asked = attempt("stage", body, key=key, path="$", words=words, fix=_STAGE_FIX)
+        asked = attempt("stage", body, hearing=self._hearing, key=key, path="$", words=words, fix=_STAGE_FIX)
         if (asked.release.service, asked.release.namespace) != (words["service"], words["namespace"]):
             raise InvalidInput(
                 "names another service than the address", path="$", fix="leave service and namespace out of the body"
@@ -198,14 +200,14 @@ class _Gates:
 
     async def argo(self, request: web.Request) -> web.Response:
         """200 whatever it is: other statuses are errors of the measurement, and JSON since the conditions read it."""
-        return reply(await self._desk.ask(await _asked(request, gate="argo")))
+        return reply(await self._desk.ask(await self._asked(request, gate="argo")))
 
     async def flagger(self, request: web.Request) -> web.Response:
         """Yes or no, with the reason as plain text, which Flagger shows as it is."""
         kind = request.match_info["type"]
         if (yes := flagger.YES.get(kind)) is None:
             raise InvalidInput(f"{kind[:40]!r} is no type of webhook here", path="type", fix=f"use {one_of(flagger.YES)}")
-        asked = flagger.read(await intake.raw_body(request))
+        asked = flagger.read(await intake.raw_body(request), hearing=self._hearing)
         if kind == flagger.BEFORE_THE_ATTEMPT:
             self._check_that_it_could_begin(asked.release)
             return web.Response(text="the watch begins when the canary's analysis does\n")
@@ -213,9 +215,14 @@ class _Gates:
         status = HTTPStatus.OK if told.verdict in yes else HTTPStatus.FORBIDDEN
         return web.Response(status=status, text=f"{told.verdict}: {told.reason} (release {told.release})\n")
 
-    def _check_that_it_could_begin(self, release: Release) -> None:
+    async def _asked(self, request: web.Request, *, gate: str) -> Attempt:
+        body = decoding.decode(await intake.raw_body(request), path="$", fix=_FIX)
+        asked = decoding.checked(body, _Asked, path="$")
+        return attempt(gate, asked.verdictd, hearing=self._hearing, key=asked.attempt, path="$.verdictd", words={}, fix=_FIX)
+
+    def _check_that_it_could_begin(self, release: Release | Outline) -> None:
         """As far as can be told before: what cannot be watched shall not begin. Raises ``InvalidInput``, and ``Unavailable``."""
-        if release.policy not in self._policies:
+        if release.policy is not None and release.policy not in self._policies:
             raise InvalidInput(f"no policy {release.policy!r}", path="$.metadata.policy", fix=f"use {one_of(self._policies)}")
         if broken := [f"{name}: {why}" for name, why in self._readiness().needed.items() if why is not None]:
             raise Unavailable(f"nothing could be watched now: {broken[0]}")
@@ -229,12 +236,6 @@ def _named(request: web.Request) -> tuple[dict[str, object], str]:
         if not value:
             raise InvalidInput("is missing", path=f"?{name}", fix="ask /gates/stage?service=...&namespace=...&attempt=...")
     return words, key
-
-
-async def _asked(request: web.Request, *, gate: str) -> Attempt:
-    body = decoding.decode(await intake.raw_body(request), path="$", fix=_FIX)
-    asked = decoding.checked(body, _Asked, path="$")
-    return attempt(gate, asked.verdictd, key=asked.attempt, path="$.verdictd", words={}, fix=_FIX)
 
 
 def _query(name: str, description: str, values: Sequence[str]) -> Parameter:

@@ -10,12 +10,13 @@ from enum import StrEnum
 import msgspec
 
 from daemon import names
-from daemon.errors import Elsewhere, NotFound, Refused, Unavailable
+from daemon.errors import CameToNothing, Elsewhere, NotFound, Refused, Unavailable
 from daemon.events.announced import origin
+from daemon.events.hearing import Hearing
 from daemon.http.gates.pace import Pace
-from daemon.http.hooks.understanding import release_said
+from daemon.http.hooks.understanding import said_of
 from daemon.http.waiting import Waiting
-from daemon.model import Outcome, Release, ReleaseView, Verdict
+from daemon.model import Outcome, Outline, Release, ReleaseView, Verdict
 from daemon.ports.service import ReleaseService, Verdicts
 
 
@@ -33,7 +34,8 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ``verdict`` is what to do, ``pending`` while nothing is decided, but ``promote`` of a return that nothing speaks against;
     ``outcome`` is what was found, which a policy may have another meaning for. ``reason`` is why, or what is waited for;
-    ``waits_until``, where that is a person, until when. Times are in seconds since 1970.
+    ``waits_until``, where that is a person, or a canary to take traffic, until when. ``missing`` are the fields of the release that
+    somebody must say before it can be watched. Times are in seconds since 1970.
     """
 
     verdict: Word
@@ -47,22 +49,24 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     submitted_at: float
     decided_at: float | None = None
     waits_until: float | None = None
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """A release, what names the attempt among those of its service in its cluster, and the kind of gate that asks."""
 
-    release: Release
+    release: Release | Outline
     key: str
     gate: str
 
 
-def attempt(gate: str, ours: object, *, key: str, path: str, words: dict[str, object], fix: str) -> Attempt:
-    """The attempt that a request is about.
+def attempt(gate: str, ours: object, *, hearing: Hearing, key: str, path: str, words: dict[str, object], fix: str) -> Attempt:
+    """The attempt that a request is about. Where arms are found a service is enough.
 
     Args:
         gate: whose askers name attempts in one way.
+        hearing: what the daemon knows beside it.
         ours: the fields of a release, as an object or as JSON in a string.
         key: names the attempt among those of its service in its cluster.
         path: where ``ours`` stands in what was sent.
@@ -72,7 +76,7 @@ def attempt(gate: str, ours: object, *, key: str, path: str, words: dict[str, ob
     Raises:
         InvalidInput: with every fault, its path and how to mend it.
     """
-    release = release_said(ours, path=path, words=words, fix=fix)
+    _, release = said_of(ours, hearing=hearing.of_questions(), path=path, words=words, fix=fix)
     return Attempt(release=release, key=key, gate=gate)
 
 
@@ -92,6 +96,8 @@ class Desk:
     async def ask(self, asked: Attempt, *, wait_seconds: float = 0.0) -> Told:
         """How an attempt stands, after its verdict has been waited for; its watch is begun where there is none.
 
+        One whose arms nobody has said waits for its canary. Where that came to nothing, to name both arms begins it all the same.
+
         Raises:
             InvalidInput: it cannot be watched.
             Unavailable: the daemon is full, stopping, cannot keep the release now, or the release is another verdictd's; or too
@@ -100,8 +106,10 @@ class Desk:
         release = asked.release
         release_id = self._named(release.service, namespace=release.namespace, key=asked.key)
         try:
-            return await self.known(release_id, wait_seconds=wait_seconds)
-        except NotFound:
+            return await self._known(release_id, wait_seconds=wait_seconds)
+        except NotFound as error:
+            if isinstance(error, CameToNothing) and isinstance(release, Outline):
+                return nothing(release_id, error)
             meant = await self.begin(release, release_id=release_id, gate=asked.gate)
             return await self.known(meant, wait_seconds=wait_seconds)
 
@@ -127,7 +135,7 @@ class Desk:
         event_id = msgspec.json.encode((self._cluster, namespace, service, key)).decode()
         return names.new_release_id(service, origin=origin("/gates", event_id))
 
-    async def begin(self, release: Release, *, release_id: str, gate: str) -> str:
+    async def begin(self, release: Release | Outline, *, release_id: str, gate: str) -> str:
         """Begin watching, or nothing where that canary is being watched; gives its release's id. Raises as ``ask``."""
         try:
             with self._pace.turn((release.namespace, release.service)):
@@ -137,6 +145,13 @@ class Desk:
 
     async def known(self, release_id: str, *, wait_seconds: float = 0.0) -> Told:
         """How a release stands. Raises ``NotFound``, and ``Unavailable`` as ``ask``."""
+        try:
+            return await self._known(release_id, wait_seconds=wait_seconds)
+        except CameToNothing as error:
+            return nothing(release_id, error)
+
+    async def _known(self, release_id: str, *, wait_seconds: float) -> Told:
+        """The same. Raises ``CameToNothing`` too."""
         verdict = None
         try:
             async with self._waiting.open():
@@ -172,5 +187,20 @@ def told(view: ReleaseView, verdict: Verdict | None) -> Told:
         baseline_requests=view.baseline_requests,
         submitted_at=view.submitted_at,
         decided_at=None if verdict is None else verdict.decided_at,
-        waits_until=view.waits_until if verdict is None else None,
+        waits_until=(view.waits_until or view.lapses_at) if verdict is None else None,
+        missing=view.missing,
+    )
+
+
+def nothing(release_id: str, error: CameToNothing) -> Told:
+    """An attempt whose canary never came, as a gate tells it: somebody must look, and nobody has judged."""
+    return Told(
+        verdict=Word.HOLD,
+        release=release_id,
+        reason=error.why.removeprefix("$: "),
+        evidence=1.0,
+        canary_requests=0,
+        baseline_requests=0,
+        submitted_at=error.since,
+        decided_at=error.at,
     )

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from daemon.events import decoding
+from daemon.events.hearing import Hearing
 from daemon.http.gates.asking import Attempt, Word, attempt
 
 _WORDS: Final = ("service", "mesh", "policy", "artifact")
@@ -38,7 +39,7 @@ YES: Final[Mapping[str, frozenset[Word]]] = {
 BEFORE_THE_ATTEMPT: Final = "confirm-rollout"
 
 
-def read(body: bytes) -> Attempt:
+def read(body: bytes, *, hearing: Hearing) -> Attempt:
     """The attempt that a webhook asks about. Raises ``InvalidInput``."""
     payload = decoding.checked(decoding.decode(body, path="$", fix="send what Flagger sends"), Payload, path="$")
     said = payload.metadata
@@ -46,6 +47,7 @@ def read(body: bytes) -> Attempt:
     return attempt(
         "flagger",
         said.get("verdictd") or {},
+        hearing=hearing,
         key=f"{payload.name}/{payload.checksum}",
         path="$.metadata.verdictd",
         words={**{word: said.get(word) for word in _WORDS}, **made_of(service, namespace=payload.namespace)},

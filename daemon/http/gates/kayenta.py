@@ -15,12 +15,15 @@ import msgspec
 from daemon import names
 from daemon.errors import InvalidInput, NotFound
 from daemon.events import decoding
+from daemon.events.hearing import Hearing
 from daemon.http.gates.asking import Attempt, Told, Word, attempt
 
 _HIGHEST: Final = 100
 _FIELDS: Final = ("workload", "version", "subset", "service")
 _ATTEMPT: Final = "attempt"
 """In a scope: what differs from one attempt to the next, where the arms do not."""
+_NEW: Final = "artifact"
+"""In the experiment's scope: what is new, where arms are found."""
 _FIX_SCOPE = "write the arm's fields, such as service=web-canary, or its pods' labels, such as version=v2,track=canary"
 _PARENT_CHARACTERS = 255
 
@@ -134,10 +137,12 @@ class ExecutionStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     result: ExecutionResult | None = None
 
 
-def read(body: bytes, *, config: str, application: str, parent: str | None) -> tuple[Attempt, int]:
+def read(body: bytes, *, hearing: Hearing, config: str, application: str, parent: str | None) -> tuple[Attempt, int]:
     """The attempt that is to be judged, and the score of a verdict to hold.
 
     Args:
+        body: as it was sent.
+        hearing: what the daemon knows beside it.
         config: the policy.
         application: the service.
         parent: of whose run it is a part; each interval of that is the same attempt.
@@ -153,13 +158,20 @@ def read(body: bytes, *, config: str, application: str, parent: str | None) -> t
         "service": application,
         "namespace": experiment.location or experiment.region or None,
         "policy": config,
+        "artifact": _new(experiment.scope),
         "baseline": _arm(control.scope, path=f"{here}.controlScope.scope"),
         "canary": _arm(experiment.scope, path=f"{here}.experimentScope.scope"),
     }
     ours: object = (experiment.extended_scope_params or {}).get("verdictd") or {}
     path = f"{here}.experimentScope"
     asked = attempt(
-        "kayenta", ours, key=_key(pair, parent=parent), path=path, words=words, fix="write the release's fields as JSON"
+        "kayenta",
+        ours,
+        hearing=hearing,
+        key=_key(pair, parent=parent),
+        path=path,
+        words=words,
+        fix="write the release's fields as JSON",
     )
     return asked, _between(execution.thresholds)
 
@@ -222,21 +234,27 @@ def _only(scopes: Mapping[str, ScopePair]) -> tuple[str, ScopePair]:
     return pairs[0]
 
 
-def _arm(text: str, *, path: str) -> dict[str, Any]:
-    """An arm as ``KEY=VALUE,...``: its own fields, and labels of its pods; what names the attempt is passed over."""
+def _new(text: str) -> str | None:
+    """What a scope says of what is new."""
+    said = {key.strip(): value.strip() for key, _, value in (part.partition("=") for part in text.split(","))}
+    return said.get(_NEW)
+
+
+def _arm(text: str, *, path: str) -> dict[str, Any] | None:
+    """An arm as ``KEY=VALUE,...``: its own fields, and labels of its pods; null: it names the attempt or what is new only."""
     arm: dict[str, Any] = {}
     labels: dict[str, str] = {}
     for part in text.split(","):
         key, equals, value = (word.strip() for word in part.partition("="))
         if not (key and equals and value):
             raise InvalidInput(f"{text[:80]!r} names no arm", path=path, fix=_FIX_SCOPE)
-        if key == _ATTEMPT:
+        if key in {_ATTEMPT, _NEW}:
             continue
         into: dict[str, Any] = arm if key in _FIELDS else labels
         if key in into:
             raise InvalidInput(f"{key[:40]!r} is given twice", path=path, fix="give it once")
         into[key] = value
-    return {**arm, **({"labels": labels} if labels else {})}
+    return {**arm, **({"labels": labels} if labels else {})} or None
 
 
 def _key(pair: ScopePair, *, parent: str | None) -> str:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from config.settings import Gates
 from daemon.errors import Elsewhere, Unavailable
+from daemon.events.hearing import Hearing
 from daemon.http.gates import kayenta, prometheus
 from daemon.http.gates.asking import Word
 from tests.hand.api import NOW, Api, Engine, serving
@@ -236,6 +237,6 @@ async def test_to_ask_by_get_needs_the_secret_too_and_no_page_of_another_site_ma
 def test_the_score_to_hold_is_more_than_marginal_which_one_client_takes_for_a_failure() -> None:
     for marginal, between in ((75.0, 76), (75.9, 76), (0.5, 1)):
         document = json.dumps(execution(marginal=marginal)).encode()
-        _, held = kayenta.read(document, config="default", application="shop", parent=None)
+        _, held = kayenta.read(document, hearing=Hearing(), config="default", application="shop", parent=None)
         assert held == between
         assert kayenta.execution_of(kayenta.execution_name("shop-1", between=held)) == ("shop-1", between)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from config.settings import Settings
 from daemon.aio.clock import Clock
 from daemon.model import Release
-from daemon.ports.notices import Notice, NoticeMeter
+from daemon.ports.notices import Notice, NoticeMeter, Sequel
 from daemon.sinks.channel import ChannelKind, ChannelSettings
 from daemon.sinks.channels import CHANNELS
 
@@ -40,6 +40,9 @@ async def opened(
         can = kind is None or (kind.asks is not None and kind.asks.place(release))
         return can and own.wants_person(release)
 
+    def follows(sequel: Sequel) -> bool:
+        return (kind is None or kind.follows is not None) and own.wants_sequel(sequel)
+
     async with _teller(kind, name=name, own=own, settings=settings, clock=clock) as to, bus.notices(name) as queue:
         courier = Courier(
             name,
@@ -51,7 +54,7 @@ async def opened(
             meter=meter,
         )
         async with background(courier.run(), courier.watch()):
-            yield Sink(to=QueueingSink(queue, wanted=wanted, asks=asks), pauses_seconds=BROKER_PAUSES_SECONDS)
+            yield Sink(to=QueueingSink(queue, wanted=wanted, asks=asks, follows=follows), pauses_seconds=BROKER_PAUSES_SECONDS)
 
 
 def opened_teller(settings: Settings, name: str, *, clock: Clock) -> "AbstractAsyncContextManager[Teller]":

@@ -5,8 +5,9 @@ often one was handed out, and when it is due again, is known to the server: an o
 """
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from typing import Final
 
 from nats.aio.msg import Msg
 from nats.js.errors import NotFoundError
@@ -22,13 +23,13 @@ from daemon.bus.publisher import MESSAGE_ID
 from daemon.bus.translating import translated
 from daemon.errors import InvalidEvent, InvalidInput, VerdictdError
 from daemon.ports.events import DeadLetters
-from daemon.ports.notices import Backlog, News, Notice, PersonWanted
+from daemon.ports.notices import Backlog, News, Notice, PersonWanted, Sequel
 
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 5.0
-_WANTED = "Verdictd-Person-Wanted"
-"""The header of what tells that a person is waited for; a version that does not know it finds no verdict in it, and says so."""
+_MARKED: Final[Mapping[str, type[PersonWanted | Sequel]]] = {"Verdictd-Person-Wanted": PersonWanted, "Verdictd-Sequel": Sequel}
+"""The headers of what is no verdict; a version that does not know one finds no verdict in it, and says so."""
 
 
 class NatsQueuedNotice:
@@ -50,7 +51,8 @@ class NatsQueuedNotice:
 
     def notice(self) -> News:
         """What it is; fields of a newer version pass unseen. Raises ``InvalidEvent``."""
-        kind: type[Notice | PersonWanted] = PersonWanted if _WANTED in (self._message.headers or {}) else Notice
+        headers = self._message.headers or {}
+        kind: type[News] = next((kind for name, kind in _MARKED.items() if name in headers), Notice)
         try:
             return stored.decode(self._message.data, kind).value
         except stored.Unreadable as error:
@@ -109,7 +111,7 @@ class NatsNoticeQueue:
                 stream=subjects.NOTICES,
                 headers={
                     MESSAGE_ID: f"{self._subject}/{notice.id}",
-                    **({_WANTED: "1"} if isinstance(notice, PersonWanted) else {}),
+                    **{name: "1" for name, kind in _MARKED.items() if isinstance(notice, kind)},
                 },
             )
 

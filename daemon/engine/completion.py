@@ -143,7 +143,8 @@ class Completion:
                 await self._settle(self._current(session))
             await self._tenure.sure()
             group.create_task(self._account(self._current(session)))
-            group.create_task(self._outbox.tell(session))
+            telling = group.create_task(self._outbox.tell(session))
+            group.create_task(self._outbox.follow(session.release_id, kept=self._kept, until=(guard, telling)))
             if session.stage is Stage.PUBLISHING:
                 await self._publish(session)
                 await self._until_done("after", lambda: self._afterwards.begin(session.release_id))
@@ -179,12 +180,17 @@ class Completion:
             log.error("what was promoted cannot be kept", extra={"reason": str(error)})  # noqa: TRY400 - the reason says it
 
     async def _settle(self, session: Session) -> None:
-        """Make the decision durable. Where the store refuses it for good, telling it is all that is left to do."""
+        """Make the decision durable."""
+        await self._kept(session)
+        self._put(lifecycle.settled(self._current(session)))
+
+    async def _kept(self, session: Session) -> None:
+        """It is durable. Where the store refuses it for good, telling it is all that is left to do."""
         try:
             await self._checkpoints.saved(session)
         except VerdictdError as error:
-            log.error("the decision cannot be kept", extra={"reason": str(error)})  # noqa: TRY400 - the reason says it
-        self._put(lifecycle.settled(self._current(session)))
+            log.error("the release's state cannot be kept", extra={"reason": str(error)})  # noqa: TRY400 - the reason says it
+        await self._tenure.sure()
 
     async def _guard(self, session: Session) -> tuple[TimedStep, ...]:
         """Revert again if somebody puts the weights back; first, go on with a revert that has failed."""
@@ -198,6 +204,7 @@ class Completion:
             failed=failed,
             undo_log=self._undo_log(session),
             undone=lambda step: self._undone(session, step),
+            retried=lambda step: self._retried(session, step),
         )
 
     def _undone(self, session: Session, step: TimedStep) -> None:
@@ -207,6 +214,11 @@ class Completion:
         if sum(mark.step == PUT_BACK for mark in current.marks) < STEPS_KEPT:
             self._checkpoints.save(self._put(replace(current, marks=(*current.marks, step))))
         self._meter.undone(session.release)
+
+    def _retried(self, session: Session, step: TimedStep) -> None:
+        """The verdict said that the canary still gets traffic: whoever has read it should know what became of that."""
+        current = self._current(session)
+        self._checkpoints.save(self._put(replace(current, marks=(*current.marks, step))))
 
     def _undo_log(self, session: Session) -> UndoLog:
         """What a patch is about to change is kept before it; what it has changed goes out with the session's next checkpoint."""

@@ -16,10 +16,11 @@ import msgspec
 from daemon.engine.containedrouter import AllowedOwner, ContainedRouter
 from daemon.engine.dependencies import MeshCluster
 from daemon.engine.gitsources import from_where, sources
-from daemon.engine.guarding import Guarding, Held
+from daemon.engine.guarding import GIVEN_UP, Guarding, Held
 from daemon.engine.handover import claimed
 from daemon.engine.reasserting import GUARD_ENDED, Undone
 from daemon.engine.reverting import NOTHING_TO_TAKE_BACK, Reverting, RevertOutcome
+from daemon.engine.session import REVERT_GIVEN_UP, REVERTED_LATE
 from daemon.engine.takenback import UndoLog
 from daemon.errors import NotFound, TimedOut, VerdictdError
 from daemon.model import Action, Release, TimedStep
@@ -115,11 +116,14 @@ class FanOut:
         failed: bool,
         undo_log: UndoLog = NOWHERE,
         undone: Undone = lambda step: None,
+        retried: Undone = lambda step: None,
     ) -> tuple[TimedStep, ...]:
         """Keep the traffic where it was taken back; where that has ``failed``, first go on with it.
 
-        ``undone`` is told at once each time that somebody has put traffic back.
+        ``undone`` is told at once each time that somebody has put traffic back, and ``retried`` what has become of the failed
+        revert, once that is known of all clusters.
         """
+        became: dict[str, TimedStep] = {}
         words, clusters = words_of(clusters, located), _contained(clusters, undo_log=undo_log)
 
         async def one(name: str, cluster: MeshCluster) -> tuple[TimedStep, ...]:
@@ -127,6 +131,10 @@ class FanOut:
             late = await self._guarding.keep_retrying(router, release, located=said, owners=owners) if failed else ()
             if late:
                 log.warning("what became of a failed revert", extra={"at": name, "steps": [step.step for step in late]})
+                said_last = next((step.detail for step in reversed(late) if step.detail), "")
+                became[name] = msgspec.structs.replace(late[-1], detail=said_last)
+                if len(became) == len(clusters):
+                    retried(_at_last(became))
             return (*late, *await self._guarding.reassert(router, release, located=said, owners=owners, undone=undone))
 
         return _in_order(await _each(clusters, one))
@@ -264,6 +272,17 @@ def _together(outcomes: Mapping[str, tuple[RevertOutcome, tuple[TimedStep, ...]]
         reacts_within_seconds=max(outcome.reacts_within_seconds for outcome, _ in outcomes.values()),
         remarks=tuple(f"{name}: {said}" for name, (outcome, _) in outcomes.items() for said in outcome.remarks),
         is_forbidden=all(outcome.is_forbidden for outcome, _ in outcomes.values()),
+    )
+
+
+def _at_last(became: Mapping[str, TimedStep]) -> TimedStep:
+    """What has become of a revert that had failed: it is done when it is in every cluster."""
+    ends = _in_order({name: (step,) for name, step in became.items()})
+    gave_up = [step for step in ends if step.step == GIVEN_UP]
+    return TimedStep(
+        step=REVERT_GIVEN_UP if gave_up else REVERTED_LATE,
+        at=ends[-1].at,
+        detail="; ".join(step.detail for step in gave_up or ends),
     )
 
 

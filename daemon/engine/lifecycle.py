@@ -16,6 +16,7 @@ from config.identity import policy_hash as hash_of
 from config.policy import Policy
 from daemon import recordings
 from daemon.engine.session import (
+    CANARY_SILENT,
     DELIVERED,
     DIRECT,
     EVIDENCE_LOST,
@@ -26,6 +27,7 @@ from daemon.engine.session import (
     OWNED,
     POLICY_TAKEN,
     RETURN,
+    REVERTED_LATE,
     SIGNAL,
     SIGNAL_OVER,
     SUBMITTED,
@@ -242,16 +244,13 @@ def evidence_lost(session: Session, *, now: float) -> Session:
 
 def aftermath(session: Session, reading: Reading, *, now: float) -> Session:
     """After a revert the counters are still read, for one thing only: when the canary's stood still. No judging any more."""
-    if (
-        session.stage not in {Stage.PUBLISHING, Stage.GUARDING}
-        or session.verdict is None
-        or session.verdict.action is not Action.REVERT
-    ):
+    steps = {mark.step for mark in session.marks}
+    taken_back = session.verdict is not None and (session.verdict.action is Action.REVERT or REVERTED_LATE in steps)
+    if session.stage not in {Stage.PUBLISHING, Stage.GUARDING} or not taken_back or CANARY_SILENT in steps:
         return session
-    silent = reading.gap is None and reading.canary is not None and reading.canary.requests == 0
-    if not silent or any(mark.step == "canary_silent" for mark in session.marks):
+    if reading.gap is not None or reading.canary is None or reading.canary.requests:
         return session
-    return session.marked("canary_silent", at=now, detail=f"no canary request in {reading.seconds:.2f} s")
+    return session.marked(CANARY_SILENT, at=now, detail=f"no canary request in {reading.seconds:.2f} s")
 
 
 def outdated(session: Session, newer_id: str) -> Session:

@@ -7,7 +7,8 @@ sink that fails for ever holds up the release's end for ``patience_seconds`` aft
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from daemon.aio.backoff import pauses
 from daemon.aio.clock import Clock
@@ -15,12 +16,13 @@ from daemon.engine import lifecycle
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.dependencies import Sink
 from daemon.engine.registry import Registry
-from daemon.engine.session import ASKED, FOUND_GOOD, Session
+from daemon.engine.sequels import sequels_of
+from daemon.engine.session import ASKED, DELIVERED, FOUND_GOOD, SEQUEL_TOLD, Session
 from daemon.errors import Defect, TimedOut, VerdictdError
 from daemon.model import Verdict
 from daemon.packages import defects_of
-from daemon.ports.durable import AskingSink, PlacedSink, VerdictSink
-from daemon.ports.notices import PersonWanted
+from daemon.ports.durable import AskingSink, FollowingSink, PlacedSink, VerdictSink
+from daemon.ports.notices import PersonWanted, Sequel
 from daemon.ports.service import Meter
 
 log = logging.getLogger(__name__)
@@ -88,6 +90,79 @@ class Outbox:
             else:
                 current = self._registry.get(session.release_id)
                 self._note(current.marked(ASKED, at=self._clock.now(), detail=name))
+                return
+            await self._clock.sleep(pause)
+
+    async def follow(
+        self, release_id: str, *, kept: Callable[[Session], Awaitable[None]], until: Sequence[asyncio.Future[Any]]
+    ) -> None:
+        """Tell what comes after the verdict as it comes, to each sink that has the verdict; returns when these have ended, and all
+        was told or given up that had come by then.
+
+        Args:
+            release_id: of which release.
+            kept: returns when this state of it is durable: nothing is told before.
+            until: what may still bring something to tell.
+        """
+        seen: set[tuple[str, str]] = set()
+        with self._registry.followed(release_id) as changed:
+            for future in until:
+                future.add_done_callback(lambda _: changed.set())
+            async with asyncio.TaskGroup() as group:
+                while True:
+                    changed.clear()
+                    session = self._registry.get(release_id)
+                    last = all(future.done() for future in until)
+                    found = [(name, one) for name, one in self._untold(session) if (name, one.id) not in seen]
+                    seen |= {(name, one.id) for name, one in found}
+                    if new := [(name, one) for name, one in found if self._follows(name, one)]:
+                        await kept(session)
+                    for name, sequel in new:
+                        group.create_task(self._tell_sequel(name, sequel), name=f"{sequel.id} to {name}")
+                    if last:
+                        return
+                    await changed.wait()
+
+    def _untold(self, session: Session) -> Iterator[tuple[str, Sequel]]:
+        """What each sink is still to be told of what came after: only what has been told the verdict, which comes first."""
+        has_verdict = {mark.detail for mark in session.marks if mark.step == DELIVERED}
+        told = {mark.detail for mark in session.marks if mark.step == SEQUEL_TOLD}
+        for sequel in sequels_of(session):
+            for name in has_verdict & self._sinks.keys():
+                if f"{name}: {sequel.name}" not in told:
+                    yield name, sequel
+
+    def _follows(self, name: str, sequel: Sequel) -> bool:
+        to = self._sinks[name].to
+        try:
+            with defects_of(f"sink {name}"):
+                return isinstance(to, FollowingSink) and to.follows(sequel)
+        except VerdictdError as error:
+            log.exception("a sink failed by a defect", extra={"sink": name, "hint": "it is not told what came after the verdict"})
+            self._meter.failed("sink", error)
+            return False
+
+    async def _tell_sequel(self, name: str, sequel: Sequel) -> None:
+        sink, to = self._sinks[name], self._sinks[name].to
+        assert isinstance(to, FollowingSink)  # whoever asks has looked
+        for pause in pauses(sink.pauses_seconds):
+            error: VerdictdError
+            try:
+                async with asyncio.timeout(sink.attempt_seconds):
+                    with defects_of(f"sink {name}"):
+                        await to.follow(sequel)
+            except TimeoutError:
+                error = _NotAcknowledged(f"no acknowledgement within {sink.attempt_seconds:g} s")
+            except VerdictdError as raised:
+                error = raised
+            else:
+                current = self._registry.get(sequel.release_id)
+                self._note(current.marked(SEQUEL_TOLD, at=self._clock.now(), detail=f"{name}: {sequel.name}"))
+                return
+            self._meter.failed("sink", error)
+            if self._clock.now() - sequel.at >= sink.patience_seconds:
+                about = {"sink": name, "what": sequel.kind, "error": str(error)}
+                log.error("a sink does not get what came after the verdict", extra=about)
                 return
             await self._clock.sleep(pause)
 

@@ -5,7 +5,8 @@ Everything else passes frozen sessions around and puts the new one here. Not sha
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import assert_never, overload
 
 from daemon.engine.feed import Changes, view
@@ -23,6 +24,7 @@ class Registry:
         self._ended: OrderedDict[str, Session] = OrderedDict()
         self._max_ended = max_ended
         self._waiters: dict[str, list[asyncio.Future[Verdict]]] = {}
+        self._followed: dict[str, asyncio.Event] = {}
         self.changes = Changes(self._all)
 
     def __len__(self) -> int:
@@ -58,10 +60,22 @@ class Registry:
         else:
             self._running[session.release_id] = session
         self.changes.tell(session)
+        if (changed := self._followed.get(session.release_id)) is not None:
+            changed.set()
         if session.settled and session.verdict is not None:
             for waiter in self._waiters.pop(session.release_id, []):
                 if not waiter.done():
                     waiter.set_result(session.verdict)
+
+    @contextmanager
+    def followed(self, release_id: str) -> Iterator[asyncio.Event]:
+        """An event that is set with each new value of this session, for the one task that follows it."""
+        changed = self._followed[release_id] = asyncio.Event()
+        try:
+            yield changed
+        finally:
+            if self._followed.get(release_id) is changed:
+                del self._followed[release_id]
 
     def leave(self, release_id: str) -> Session | None:
         """Forget a running session that is another process's; whoever waits for its verdict here is told."""

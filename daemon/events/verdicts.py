@@ -1,4 +1,4 @@
-"""A verdict as a CloudEvent, and back. The event's id is made from the release's, so that it is the same in every attempt."""
+"""A verdict, and what came after it, as CloudEvents. Their ids are made from the release's, the same in every attempt."""
 
 from datetime import UTC, datetime
 from typing import Final
@@ -9,8 +9,10 @@ from daemon.errors import InvalidEvent
 from daemon.events import decoding
 from daemon.events.cloudevents import CloudEvent
 from daemon.model import Verdict
+from daemon.ports.notices import Sequel
 
 VERDICT_TYPE: Final = "io.verdictd.verdict.v1"
+SEQUEL_TYPE: Final = "io.verdictd.sequel.v1"
 
 
 def verdict_event(verdict: Verdict) -> CloudEvent:
@@ -20,11 +22,42 @@ def verdict_event(verdict: Verdict) -> CloudEvent:
         source=f"/clusters/{verdict.cluster}/verdictd",
         type=VERDICT_TYPE,
         subject=f"{verdict.namespace}/{verdict.service}",
-        time=datetime.fromtimestamp(verdict.decided_at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        time=_time(verdict.decided_at),
         datacontenttype="application/json",
         extensions={"releaseid": verdict.release_id, "outcome": verdict.outcome, "meaning": verdict.meaning},
         data=msgspec.json.encode(verdict),
     )
+
+
+def sequel_event(sequel: Sequel) -> CloudEvent:
+    """The event that tells what came after a verdict; whoever waits for a verdict knows by the type that it is none."""
+    verdict = sequel.of
+    data = {
+        "release_id": verdict.release_id,
+        "service": verdict.service,
+        "namespace": verdict.namespace,
+        "cluster": verdict.cluster,
+        "kind": sequel.kind,
+        "at": sequel.at,
+        "detail": sequel.detail,
+        "times": sequel.times,
+        "outcome": verdict.outcome,
+        "action": verdict.action,
+    }
+    return CloudEvent(
+        id=sequel.id,
+        source=f"/clusters/{verdict.cluster}/verdictd",
+        type=SEQUEL_TYPE,
+        subject=f"{verdict.namespace}/{verdict.service}",
+        time=_time(sequel.at),
+        datacontenttype="application/json",
+        extensions={"releaseid": verdict.release_id, "outcome": verdict.outcome, "kind": sequel.kind},
+        data=msgspec.json.encode(data),
+    )
+
+
+def _time(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def read_verdict(event: CloudEvent) -> Verdict:

@@ -12,7 +12,7 @@ import msgspec
 
 from daemon.model import AuditEntry, Release, Verdict
 from daemon.placement import ObjectName
-from daemon.ports.notices import PersonWanted
+from daemon.ports.notices import PersonWanted, Sequel
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +103,19 @@ class AskingSink(VerdictSink, Protocol):
         ...
 
     async def ask(self, wanted: PersonWanted) -> None:
+        """Tell it once, as ``publish`` does."""
+        ...
+
+
+@runtime_checkable
+class FollowingSink(VerdictSink, Protocol):
+    """One that can tell what came after the verdict, too; it is asked only once it has the verdict."""
+
+    def follows(self, sequel: Sequel) -> bool:
+        """Whether it is to be told this. Pure."""
+        ...
+
+    async def follow(self, sequel: Sequel) -> None:
         """Tell it once, as ``publish`` does."""
         ...
 

@@ -5,7 +5,7 @@ too, and always under the same id: whoever is told twice can know it.
 """
 
 from collections.abc import AsyncGenerator
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -50,7 +50,47 @@ class PersonWanted(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.release_id}.person"
 
 
-News = Notice | PersonWanted
+SequelKind = Literal["traffic_left", "reverted_again", "reverted_late", "revert_given_up"]
+"""What may come after a verdict: the canary gets no more requests; somebody undid the revert, and it was done again; it had failed,
+and was done at last, or is not tried any more."""
+
+
+class Sequel(msgspec.Struct, frozen=True, kw_only=True):
+    """What a channel tells after the verdict: something has become of its revert. The verdict stands as it was told.
+
+    Attributes:
+        release: which it is.
+        of: the verdict that it comes after.
+        kind: what it is.
+        at: when it was seen, in seconds since 1970.
+        detail: what was seen, in a sentence; may quote strangers.
+        times: how often it has happened by now.
+    """
+
+    release: Release
+    of: Verdict
+    kind: SequelKind
+    at: float
+    detail: str = ""
+    times: int = 1
+
+    @property
+    def name(self) -> str:
+        """What tells it from the others of its release."""
+        return self.kind if self.times == 1 else f"{self.kind}.{self.times}"
+
+    @property
+    def id(self) -> str:
+        """The same in every attempt, and that of its CloudEvent."""
+        return f"{self.release_id}.{self.name}"
+
+    @property
+    def release_id(self) -> str:
+        """Of which release it is."""
+        return self.of.release_id
+
+
+News = Notice | PersonWanted | Sequel
 """What a channel may be told."""
 
 

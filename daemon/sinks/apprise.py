@@ -18,8 +18,8 @@ from config.settings import FileName
 from daemon.aio.threads import OwnThread
 from daemon.errors import InvalidInput, Unavailable
 from daemon.model import Action, Outcome
-from daemon.ports.notices import News, PersonWanted
-from daemon.sinks.channel import ChannelSettings
+from daemon.ports.notices import News, PersonWanted, Sequel
+from daemon.sinks.channel import ChannelSettings, Sequels
 from daemon.sinks.wording import worded
 
 if TYPE_CHECKING:
@@ -36,6 +36,11 @@ class AppriseSettings(ChannelSettings, frozen=True, kw_only=True, forbid_unknown
     """A short text to what Apprise knows: Slack, Teams, PagerDuty, mail and more. Needs `pip install verdictd[notify]`."""
 
     urls_file: Annotated[FileName, Meta(description="A file with Apprise's addresses, one a line; they hold secrets.")]
+    sequels: Sequels = True
+
+    def wants_sequel(self, sequel: Sequel) -> bool:
+        """See ``ChannelSettings.wants_sequel``. Each is one more message: only what changes what people should think, and once."""
+        return self.sequels and sequel.kind != "traffic_left" and sequel.times == 1
 
 
 class AppriseTeller(AbstractAsyncContextManager["AppriseTeller"]):
@@ -106,6 +111,8 @@ def _kind(notice: News) -> "NotifyType":
 
     if isinstance(notice, PersonWanted):
         return NotifyType.INFO
+    if isinstance(notice, Sequel):
+        return NotifyType.FAILURE if notice.kind == "revert_given_up" else NotifyType.WARNING
     verdict = notice.verdict
     if verdict.action in {Action.BLOCKED, Action.FAILED}:
         return NotifyType.FAILURE

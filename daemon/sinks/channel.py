@@ -14,7 +14,11 @@ from msgspec import Meta
 
 from config.settings import BaseUrl, ConnectorSettings, FileName, Positive
 from daemon.model import Action, Outcome, Release, Verdict
-from daemon.ports.notices import Notice, PersonWanted
+from daemon.ports.notices import Notice, PersonWanted, Sequel
+
+Sequels = Annotated[
+    bool, Meta(description="Whether what comes after the verdict is told too: traffic that has left, a revert done again or late.")
+]
 
 
 class ChannelSettings(ConnectorSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -46,6 +50,10 @@ class ChannelSettings(ConnectorSettings, frozen=True, kw_only=True, forbid_unkno
     def wants_person(self, release: Release) -> bool:
         """Whether they let through that a person is waited for: as a promotion about which nothing is done."""
         return self._has(release) and "promote" in (self.outcomes or ["promote"]) and "none" in (self.actions or ["none"])
+
+    def wants_sequel(self, _sequel: Sequel) -> bool:
+        """Whether a channel that has been told the verdict is told this too."""
+        return True
 
     def _has(self, release: Release) -> bool:
         return not self.namespaces or any(fnmatchcase(release.namespace, one) for one in self.namespaces)
@@ -130,6 +138,7 @@ class ChannelKind:
         told_before: whether a refusal means that it was told before.
         hosts: those that a stranger's address may name; null where the settings name the address.
         asks: how it tells that a person is waited for; null where it cannot, or where a second message would be taken for another.
+        follows: the request that tells what came after the verdict, as ``message`` does; null where it cannot be told.
     """
 
     name: str
@@ -139,3 +148,4 @@ class ChannelKind:
     told_before: Callable[[str], bool] = refuses_nothing
     hosts: Callable[[Any], tuple[str, ...]] | None = None
     asks: Asking | None = None
+    follows: Callable[[Sequel, Telling], Message] | None = None

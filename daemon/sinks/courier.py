@@ -17,7 +17,7 @@ from daemon.aio.backoff import doubled
 from daemon.aio.clock import Clock
 from daemon.errors import Defect, InvalidInput, Refused, Throttled, TimedOut, VerdictdError
 from daemon.packages import defects_of
-from daemon.ports.notices import News, NoticeMeter, NoticeQueue, PersonWanted, QueuedNotice
+from daemon.ports.notices import News, NoticeMeter, NoticeQueue, PersonWanted, QueuedNotice, Sequel
 from daemon.standing import Standing
 
 log = logging.getLogger(__name__)
@@ -84,6 +84,7 @@ class Courier:
         self._standing = Standing(f"sink {name}", now=clock.now)
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._decided: OrderedDict[str, None] = OrderedDict()
+        self._again: dict[str, tuple[str, float]] = {}
 
     async def run(self) -> None:
         """Tell what comes, for ever."""
@@ -110,16 +111,25 @@ class Courier:
         except InvalidInput as unreadable:
             await self._give_up(queued, "", unreadable)
             return
-        # One after the other for one release: that a person is waited for must not come after the verdict, and take its place.
+        # One after the other for one release, since each takes the place of the one before.
         async with self._turns.setdefault(notice.release_id, asyncio.Lock()):
             if isinstance(notice, PersonWanted) and self._is_over(notice, queued):
                 await queued.done()
                 return
+            before, at = self._again.get(notice.release_id, (notice.id, 0.0))
+            if isinstance(notice, Sequel) and before != notice.id:
+                await queued.later(seconds=max(at - self._clock.now(), 0.0) + FIRST_PAUSE_SECONDS)
+                return
             error = await self._attempt(notice)
-            if not isinstance(notice, PersonWanted):
-                self._decided[notice.release_id] = None
-                while len(self._decided) > _MOST_DECIDED:
-                    self._decided.popitem(last=False)
+            await self._answer(queued, notice, error)
+
+    async def _answer(self, queued: QueuedNotice, notice: News, error: VerdictdError | None) -> None:
+        """What came of an attempt, to the queue. What comes after it of its release waits for it, whose place it is to take."""
+        if not isinstance(notice, PersonWanted):
+            self._decided[notice.release_id] = None
+            while len(self._decided) > _MOST_DECIDED:
+                self._decided.popitem(last=False)
+        self._again.pop(notice.release_id, None)
         if error is None:
             await queued.done()
             self._standing.works()
@@ -127,11 +137,13 @@ class Courier:
             return
         self._meter.failed(self._name, error)
         pause = self._pause(queued.attempt, error)
-        too_late = self._clock.now() + pause - queued.queued_at > self._give_up_seconds
-        if isinstance(error, InvalidInput | Refused) or too_late:
+        again_at = self._clock.now() + pause
+        if isinstance(error, InvalidInput | Refused) or again_at - queued.queued_at > self._give_up_seconds:
             await self._give_up(queued, notice.release_id, error)
             return
         self._standing.fails(str(error))
+        if not isinstance(notice, PersonWanted):
+            self._again[notice.release_id] = (notice.id, again_at)
         await queued.later(seconds=pause)
 
     def _is_over(self, wanted: PersonWanted, queued: QueuedNotice) -> bool:

@@ -11,11 +11,11 @@ from msgspec import Meta
 
 from config.settings import BaseUrl
 from daemon.model import Release, Verdict
-from daemon.ports.notices import News, Notice, PersonWanted
+from daemon.ports.notices import News, Notice, PersonWanted, Sequel
 from daemon.sinks import pipelines
 from daemon.sinks.allowed import is_allowed, not_allowed
 from daemon.sinks.channel import Asking, ChannelKind, HttpChannelSettings, Message, Telling
-from daemon.sinks.wording import link_to, neutral, says_something, wanted
+from daemon.sinks.wording import link_to, neutral, says_something, sequel, wanted
 
 DESCRIPTION_CHARACTERS: Final = 140
 Repository = Annotated[
@@ -68,6 +68,11 @@ def deployment(notice: Notice, telling: Telling) -> Message:
 def deployment_waits(notice: PersonWanted, telling: Telling) -> Message:
     """The status of one that waits for a person, which the verdict's replaces. Raises as ``deployment``."""
     return _status(notice, telling, "pending", wanted(notice))
+
+
+def deployment_goes_on(notice: Sequel, telling: Telling) -> Message:
+    """The status that takes the place of the verdict's: of the same state, with what came after. Raises as ``deployment``."""
+    return _status(notice, telling, state(notice.of), f"{notice.of.outcome}: {sequel(notice)}")
 
 
 def _status(notice: News, telling: Telling, state: str, text: str) -> Message:
@@ -129,5 +134,6 @@ DEPLOYMENT: Final = ChannelKind(
     message=deployment,
     concerns=_is_deployment,
     asks=Asking(message=deployment_waits, place=_has_deployment),
+    follows=deployment_goes_on,
 )
 DISPATCH: Final = ChannelKind(name="github-dispatch", settings=DispatchSettings, message=dispatch)

@@ -13,11 +13,11 @@ from msgspec import Meta
 
 from config.settings import BaseUrl
 from daemon.model import Release, Verdict
-from daemon.ports.notices import News, Notice, PersonWanted
+from daemon.ports.notices import News, Notice, PersonWanted, Sequel
 from daemon.sinks import pipelines
 from daemon.sinks.allowed import is_allowed, not_allowed
 from daemon.sinks.channel import Asking, ChannelKind, HttpChannelSettings, Message, Telling
-from daemon.sinks.wording import link_to, neutral, says_something, wanted
+from daemon.sinks.wording import link_to, neutral, says_something, sequel, wanted
 
 DESCRIPTION_CHARACTERS: Final = 255
 _ALREADY: Final = "Cannot transition status"
@@ -56,6 +56,11 @@ def status(notice: Notice, telling: Telling) -> Message:
 def status_waits(notice: PersonWanted, telling: Telling) -> Message:
     """The status of one that waits for a person, which the verdict's replaces. Raises as ``status``."""
     return _status(notice, telling, "pending", wanted(notice))
+
+
+def status_goes_on(notice: Sequel, telling: Telling) -> Message:
+    """The status that takes the place of the verdict's: of the same state, with what came after. Raises as ``status``."""
+    return _status(notice, telling, state(notice.of), f"{notice.of.outcome}: {sequel(notice)}")
 
 
 def _status(notice: News, telling: Telling, state: str, text: str) -> Message:
@@ -125,5 +130,6 @@ STATUS: Final = ChannelKind(
     concerns=_is_of_a_commit,
     told_before=_told_before,
     asks=Asking(message=status_waits, place=_has_commit),
+    follows=status_goes_on,
 )
 PIPELINE: Final = ChannelKind(name="gitlab-pipeline", settings=PipelineSettings, message=pipeline)

@@ -4,7 +4,7 @@ from contextlib import AbstractAsyncContextManager
 from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, assert_never
 
 from yarl import URL
 
@@ -15,7 +15,7 @@ from daemon.aio.credentials import Credentials, Identity
 from daemon.aio.httpclient import HttpClient, Sending
 from daemon.aio.threads import OwnThread
 from daemon.errors import InvalidInput, Refused, Unavailable
-from daemon.ports.notices import News, Notice
+from daemon.ports.notices import News, Notice, PersonWanted, Sequel
 from daemon.sinks.channel import ChannelKind, HttpChannelSettings, Message, Telling
 from daemon.sinks.courier import AT_A_TIME
 
@@ -89,11 +89,20 @@ class HttpTeller(AbstractAsyncContextManager["HttpTeller"]):
                 raise
 
     def _message(self, notice: News, telling: Telling) -> Message:
-        if isinstance(notice, Notice):
-            return self._kind.message(notice, telling)
-        if self._kind.asks is None:  # it was queued under other settings
-            raise InvalidInput(f"a channel of kind {self._kind.name} does not tell that a person is waited for")
-        return self._kind.asks.message(notice, telling)
+        kind = self._kind
+        match notice:
+            case Notice():
+                return kind.message(notice, telling)
+            case PersonWanted() if kind.asks is not None:
+                return kind.asks.message(notice, telling)
+            case Sequel() if kind.follows is not None:
+                return kind.follows(notice, telling)
+            case PersonWanted():  # it was queued under other settings
+                raise InvalidInput(f"a channel of kind {kind.name} does not tell that a person is waited for")
+            case Sequel():
+                raise InvalidInput(f"a channel of kind {kind.name} does not tell what came after a verdict")
+            case _:
+                assert_never(notice)
 
     def _secret(self) -> str:
         """Raises ``Unavailable``: who renews it may be about to."""

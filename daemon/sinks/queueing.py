@@ -1,24 +1,33 @@
-"""Verdicts, and that a person is waited for, into a channel's queue: to the engine that is a sink, which has what the queue has."""
+"""All that a channel tells, into its queue: to the engine that is a sink, which has what the queue has."""
 
 from collections.abc import Callable
 
 from daemon.model import Release, Verdict
-from daemon.ports.notices import Notice, NoticeQueue, PersonWanted
+from daemon.ports.notices import Notice, NoticeQueue, PersonWanted, Sequel
 
 
 class QueueingSink:
-    """Implements ``AskingSink``.
+    """Implements ``AskingSink`` and ``FollowingSink``.
 
     Args:
         queue: the channel's.
         wanted: whether a notice is for the channel. Pure.
         asks: whether it can tell, and is to tell, that a person is waited for. Pure.
+        follows: whether it can tell, and is to tell, this that came after the verdict. Pure.
     """
 
-    def __init__(self, queue: NoticeQueue, *, wanted: Callable[[Notice], bool], asks: Callable[[Release], bool]) -> None:
+    def __init__(
+        self,
+        queue: NoticeQueue,
+        *,
+        wanted: Callable[[Notice], bool],
+        asks: Callable[[Release], bool],
+        follows: Callable[[Sequel], bool],
+    ) -> None:
         self._queue = queue
         self._wanted = wanted
         self._asks = asks
+        self._follows = follows
 
     def wants(self, release: Release, verdict: Verdict) -> bool:
         """See ``VerdictSink.wants``."""
@@ -35,3 +44,11 @@ class QueueingSink:
     async def ask(self, wanted: PersonWanted) -> None:
         """See ``AskingSink.ask``."""
         await self._queue.put(wanted)
+
+    def follows(self, sequel: Sequel) -> bool:
+        """See ``FollowingSink.follows``."""
+        return self._follows(sequel)
+
+    async def follow(self, sequel: Sequel) -> None:
+        """See ``FollowingSink.follow``."""
+        await self._queue.put(sequel)

@@ -14,10 +14,11 @@ from msgspec import Meta
 
 from config import urls
 from daemon.errors import InvalidInput
-from daemon.events.cloudevents import to_structured
-from daemon.events.verdicts import verdict_event
-from daemon.ports.notices import Notice
-from daemon.sinks.channel import ChannelKind, HttpChannelSettings, Message, Telling
+from daemon.events.cloudevents import CloudEvent, to_structured
+from daemon.events.verdicts import sequel_event, verdict_event
+from daemon.model import Release
+from daemon.ports.notices import Notice, Sequel
+from daemon.sinks.channel import ChannelKind, HttpChannelSettings, Message, Sequels, Telling
 
 _SIGNING: Final = "whsec_"
 
@@ -26,6 +27,11 @@ class WebhookSettings(HttpChannelSettings, frozen=True, kw_only=True, forbid_unk
     """A CloudEvent by POST. The secret, where it begins with `whsec_`, signs it; else it is the header `Authorization`."""
 
     url: Annotated[str, Meta(description="Where to, e.g. http://host/path.", extra={"check": urls.callback_url})]
+    sequels: Sequels = True
+
+    def wants_sequel(self, _sequel: Sequel) -> bool:
+        """See ``ChannelSettings.wants_sequel``."""
+        return self.sequels
 
 
 Host = Annotated[
@@ -46,25 +52,45 @@ class CallbackSettings(
     hosts: Annotated[
         list[Host], Meta(min_length=1, description="Which hosts may be told: a name, *.example.com for all below it, an address.")
     ]
+    sequels: Sequels = False
+
+    def wants_sequel(self, _sequel: Sequel) -> bool:
+        """See ``ChannelSettings.wants_sequel``. Most callbacks are of pipelines that wait for one message, and take no other."""
+        return self.sequels
 
 
 def webhook(notice: Notice, telling: Telling) -> Message:
     """To the address of the settings."""
     settings: WebhookSettings = telling.settings
-    return _message(notice, telling, url=settings.url)
+    return _message(verdict_event(notice.verdict), telling, url=settings.url)
+
+
+def webhook_sequel(notice: Sequel, telling: Telling) -> Message:
+    """The same of what came after."""
+    settings: WebhookSettings = telling.settings
+    return _message(sequel_event(notice), telling, url=settings.url)
 
 
 def callback(notice: Notice, telling: Telling) -> Message:
     """To the address of the release. Raises ``InvalidInput`` where it cannot be used, or its host is not allowed."""
+    return _message(verdict_event(notice.verdict), telling, url=_called_back(notice.release, telling))
+
+
+def callback_sequel(notice: Sequel, telling: Telling) -> Message:
+    """The same of what came after."""
+    return _message(sequel_event(notice), telling, url=_called_back(notice.release, telling))
+
+
+def _called_back(release: Release, telling: Telling) -> str:
     settings: CallbackSettings = telling.settings
     try:
-        url = urls.callback_url(notice.release.callback or "")
+        url = urls.callback_url(release.callback or "")
     except urls.Unusable as error:
         raise InvalidInput(error.message, path="release.callback", fix=error.fix) from error
     host = _plain(url.host or "")
     if not any(_allows(_plain(one), host) for one in settings.hosts):
         raise InvalidInput(f"the host {host[:200]} is not allowed", path="release.callback", fix="name it in the sink's hosts")
-    return _message(notice, telling, url=str(url))
+    return str(url)
 
 
 def _allows(allowed: str, host: str) -> bool:
@@ -75,11 +101,11 @@ def _plain(host: str) -> str:
     return host.strip("[]").rstrip(".").lower()
 
 
-def _message(notice: Notice, telling: Telling, *, url: str) -> Message:
-    headers, body = to_structured(verdict_event(notice.verdict))
-    headers["webhook-id"] = notice.id
+def _message(event: CloudEvent, telling: Telling, *, url: str) -> Message:
+    headers, body = to_structured(event)
+    headers["webhook-id"] = event.id
     if telling.secret.startswith(_SIGNING):
-        headers |= _signed(notice.id, body, secret=telling.secret, now=telling.now)
+        headers |= _signed(event.id, body, secret=telling.secret, now=telling.now)
     elif telling.secret:
         headers["Authorization"] = telling.secret
     return Message(url=url, body=body, headers=headers)
@@ -105,5 +131,12 @@ def _hosts(settings: CallbackSettings) -> tuple[str, ...]:
     return tuple(_plain(one) for one in settings.hosts)
 
 
-WEBHOOK: Final = ChannelKind(name="webhook", settings=WebhookSettings, message=webhook)
-CALLBACK: Final = ChannelKind(name="callback", settings=CallbackSettings, message=callback, concerns=_has_callback, hosts=_hosts)
+WEBHOOK: Final = ChannelKind(name="webhook", settings=WebhookSettings, message=webhook, follows=webhook_sequel)
+CALLBACK: Final = ChannelKind(
+    name="callback",
+    settings=CallbackSettings,
+    message=callback,
+    concerns=_has_callback,
+    hosts=_hosts,
+    follows=callback_sequel,
+)

@@ -7,13 +7,14 @@ a link or a format in any of them is replaced by a letter that looks like it.
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final, assert_never
 
 import msgspec
 
 from daemon.model import Action, Outcome, Verdict
-from daemon.ports.notices import News, PersonWanted
+from daemon.ports.notices import News, PersonWanted, Sequel, SequelKind
 
 _LOOKALIKES: Final = str.maketrans(
     {
@@ -67,9 +68,11 @@ def neutral(text: str, *, longest: int = LONGEST) -> str:
 
 
 def worded(notice: News, *, public_url: str) -> Wording:
-    """The verdict for people, or that one of them is waited for."""
+    """The verdict for people, that one of them is waited for, or what came after it."""
     if isinstance(notice, PersonWanted):
         return _worded_waiting(notice, public_url=public_url)
+    if isinstance(notice, Sequel):
+        return _worded_sequel(notice, public_url=public_url)
     verdict = notice.verdict
     what = neutral(f"{verdict.service} in {verdict.namespace} ({verdict.cluster})", longest=200)
     return Wording(
@@ -91,6 +94,46 @@ def _worded_waiting(notice: PersonWanted, *, public_url: str) -> Wording:
         link=link_to(notice.release_id, public_url=public_url),
         command=f"verdictd promote {notice.release_id} --reason TEXT",
     )
+
+
+def _worded_sequel(notice: Sequel, *, public_url: str) -> Wording:
+    verdict = notice.of
+    what = neutral(f"{verdict.service} in {verdict.namespace} ({verdict.cluster})", longest=200)
+    title, state = _SEQUELS[notice.kind]
+    gave_up = notice.kind == "revert_given_up"
+    return Wording(
+        title=f"verdictd: {title}: {what}",
+        reason=neutral(sequel(notice)),
+        traffic=state,
+        link=link(verdict, public_url=public_url),
+        command=f"verdictd {'revert' if gave_up else 'explain'} {verdict.release_id}",
+    )
+
+
+_SEQUELS: Final[Mapping[SequelKind, tuple[str, str]]] = {
+    "traffic_left": ("the traffic has left", "The canary gets no more requests."),
+    "reverted_again": ("taken back again", "The canary's traffic was taken back to the baseline again."),
+    "reverted_late": ("taken back at last", "The canary's traffic was taken back to the baseline."),
+    "revert_given_up": ("not taken back, given up", "THE CANARY STILL GETS TRAFFIC: taking it back is not tried any more."),
+}
+"""A title, and where the traffic is."""
+
+
+def sequel(notice: Sequel) -> str:
+    """What came after the verdict, in a sentence."""
+    match notice.kind:
+        case "traffic_left":
+            said = "the canary's traffic has left"
+        case "reverted_again":
+            often = "" if notice.times == 1 else f", {notice.times} times by now"
+            said = f"somebody gave the canary traffic again, and it was taken back again{often}"
+        case "reverted_late":
+            said = "the traffic was taken back at last"
+        case "revert_given_up":
+            said = "the traffic could not be taken back, and it is not tried any more"
+        case _:
+            assert_never(notice.kind)
+    return f"{said}: {notice.detail}" if notice.detail else said
 
 
 def wanted(notice: PersonWanted) -> str:

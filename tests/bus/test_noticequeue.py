@@ -9,7 +9,7 @@ from daemon.bus.noticequeue import NatsQueuedNotice
 from daemon.bus.opening import Bus, open_bus
 from daemon.bus.subjects import NOTICES, REJECTED
 from daemon.errors import InvalidEvent, InvalidInput, VerdictdError
-from daemon.ports.notices import Backlog, News, Notice, NoticeQueue, PersonWanted
+from daemon.ports.notices import Backlog, News, Notice, NoticeQueue, PersonWanted, Sequel
 from tests.hand.broker import Broker
 from tests.hand.samples import RELEASE, verdict
 
@@ -58,13 +58,20 @@ async def test_a_notice_that_is_kept_twice_is_there_once_and_goes_when_it_was_to
         assert (await bus.connection.jetstream.stream_info(NOTICES)).state.messages == 0
 
 
-async def test_that_a_person_is_waited_for_is_another_one_of_the_same_release_and_comes_back_as_what_it_was(bus: Bus) -> None:
+async def test_what_comes_before_and_after_a_verdict_is_another_one_of_its_release_and_comes_back_as_it_was(
+    bus: Bus,
+) -> None:
     wanted = PersonWanted(release=RELEASE, release_id="web-1", cluster="prod", until=2e9, reason="found good")
+    again = Sequel(release=RELEASE, of=notice().verdict, kind="reverted_again", at=1_000_001.0, detail="the route", times=2)
     async with bus.notices("ci") as queue:
-        for told in (wanted, notice(), wanted):
+        for told in (wanted, notice(), again, wanted, again):
             await queue.put(told)
-        found = await taken(queue, 2)
-        assert {one.notice().id: one.notice() for one in found} == {"web-1.person": wanted, "web-1.verdict": notice()}
+        found = await taken(queue, 3)
+        assert {one.notice().id: one.notice() for one in found} == {
+            "web-1.person": wanted,
+            "web-1.verdict": notice(),
+            "web-1.reverted_again.2": again,
+        }
         for queued in found:
             await queued.done()
 

@@ -12,11 +12,19 @@ from msgspec import inspect
 from analyzers.counts import Sample
 from daemon.engine.keptforms import KeptSession
 from daemon.model import Record, Verdict
-from daemon.ports.notices import Notice
+from daemon.ports.notices import Notice, Sequel
 from daemon.recordings import Header
 
 HERE = Path(__file__).parent
-_KEPT = {"session": KeptSession, "record": Record, "recording": Header, "sample": Sample, "verdict": Verdict, "notice": Notice}
+_KEPT = {
+    "session": KeptSession,
+    "record": Record,
+    "recording": Header,
+    "sample": Sample,
+    "verdict": Verdict,
+    "notice": Notice,
+    "sequel": Sequel,
+}
 # The judge's own state stands beside the session, and has a layout of its own; what is carried has no form here.
 _NEVER_WRITTEN = ("session.session.judge", "session.session.carried", "recording.translated")
 

@@ -12,7 +12,7 @@ from daemon.engine.dependencies import MeshCluster
 from daemon.engine.fanout import FanOut
 from daemon.engine.reverting import Reverting, RevertOutcome
 from daemon.errors import Blocked, Forbidden, InvalidInput, NotFound, Unavailable
-from daemon.model import Action, Release
+from daemon.model import Action, Release, TimedStep
 from daemon.placement import PatchReceipt, Placement
 from tests.hand.clock import HandClock
 from tests.hand.ports import HandRouter, route
@@ -266,3 +266,21 @@ async def test_a_revert_that_somebody_undoes_again_and_again_in_one_cluster_is_n
     outcome = await held(clock, west=["back at 95/5"])
     assert outcome.action is Action.FAILED
     assert outcome.reason.startswith("done; but it does not stay so: ")
+
+
+@pytest.mark.parametrize(
+    ("west", "step", "detail"),
+    [
+        ([Unavailable("away")] * 2 + [True], "reverted_late", "east: "),
+        ([Unavailable("away")] * 500, "revert_given_up", "west: away"),
+    ],
+)
+async def test_what_became_of_a_failed_revert_is_told_once_it_is_known_of_all_clusters(
+    clock: HandClock, west: list[bool | Exception], step: str, detail: str
+) -> None:
+    both = clusters(east=FakeRouter(clock, patches=[False]), west=FakeRouter(clock, patches=west))  # type: ignore[arg-type]  # several kinds
+    told: list[TimedStep] = []
+    await fan_out(clock).guard(both, RELEASE, located="", failed=True, retried=told.append)
+    assert [one.step for one in told] == [step]
+    assert told[0].detail.startswith(detail)
+    assert ("east" in told[0].detail) is (step == "reverted_late")

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from daemon.errors import Forbidden, InvalidEvent, InvalidInput, Refused, Throttled, TimedOut, Unavailable, VerdictdError
-from daemon.ports.notices import Backlog, News, Notice, PersonWanted
-from daemon.sinks.courier import AT_A_TIME, LONGEST_PAUSE_SECONDS, WANTED_SECONDS, Courier
+from daemon.ports.notices import Backlog, News, Notice, PersonWanted, Sequel, SequelKind
+from daemon.sinks.courier import AT_A_TIME, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, WANTED_SECONDS, Courier
 from tests.hand.clock import HandClock
 from tests.hand.samples import RELEASE, verdict
 
@@ -25,6 +25,7 @@ class Queued:
     queued_at: float = 1_000_000.0
     unreadable: bool = False
     wanted_until: float | None = None
+    sequel: SequelKind | None = None
     answers: list[str] = field(default_factory=list)
     pauses: list[float] = field(default_factory=list)
 
@@ -35,6 +36,8 @@ class Queued:
             return PersonWanted(
                 release=RELEASE, release_id=self.release_id, cluster="prod", until=self.wanted_until, reason="found good"
             )
+        if self.sequel is not None:
+            return Sequel(release=RELEASE, of=verdict(self.release_id), kind=self.sequel, at=self.queued_at)
         return Notice(release=RELEASE, verdict=verdict(self.release_id))
 
     async def done(self) -> None:
@@ -266,3 +269,39 @@ async def test_a_verdict_waits_for_the_answer_to_that_a_person_is_waited_for_whi
         await one.deliver(Queued(clock=clock, release_id="web-2"))
         answered.set()
     assert told == ["web-2.verdict", "web-1.person", "web-1.verdict"]
+
+
+async def test_what_came_after_a_verdict_waits_until_the_verdict_was_told_and_so_does_what_came_after_that() -> None:
+    clock = HandClock()
+    target = Target(clock=clock, back_at=clock.time + 60.0)
+    one = courier(target, clock)
+    said, again, left = Queued(clock=clock), Queued(clock=clock, sequel="reverted_late"), Queued(clock=clock, sequel="traffic_left")
+    begun = clock.time
+    await one.deliver(said)
+    due = clock.time
+    clock.time = begun
+    await one.deliver(again)
+    assert clock.time == due + FIRST_PAUSE_SECONDS
+    assert target.told == ["web-1.verdict"]
+    clock.time = begun + 60.0
+    await one.deliver(said)
+    target.back_at = clock.time + 1.0
+    await one.deliver(again)
+    clock.time -= again.pauses[-1]
+    await one.deliver(left)
+    clock.time = target.back_at
+    for queued in (again, left):
+        await one.deliver(queued)
+        assert queued.answers == ["done"]
+    assert target.told[1:] == ["web-1.verdict", *["web-1.reverted_late"] * 2, "web-1.traffic_left"]
+
+
+async def test_what_came_after_a_verdict_that_was_given_up_is_tried_all_the_same() -> None:
+    clock = HandClock()
+    target = Target(clock=clock, back_at=float("inf"), error=Refused("400"))
+    one = courier(target, clock)
+    await until_answered(one, Queued(clock=clock))
+    target.back_at = 0.0
+    after = Queued(clock=clock, sequel="traffic_left")
+    await until_answered(one, after)
+    assert after.answers == ["done"]

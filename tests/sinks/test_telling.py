@@ -1,6 +1,7 @@
 """Notices over real sockets: to servers that take, refuse, hang and lead elsewhere; to a real Alertmanager; by Apprise."""
 
 import importlib.util
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,11 +24,12 @@ from daemon.errors import (
     Unavailable,
     VerdictdError,
 )
-from daemon.model import GitLabCommit
-from daemon.ports.notices import Notice, PersonWanted
+from daemon.model import Action, GitLabCommit
+from daemon.ports.notices import Notice, PersonWanted, Sequel
 from daemon.sinks.alertmanager import ALERTMANAGER, AlertmanagerSettings
 from daemon.sinks.apprise import AppriseSettings, AppriseTeller
 from daemon.sinks.channel import ChannelKind
+from daemon.sinks.flux import FLUX, FluxSettings
 from daemon.sinks.gitlab import STATUS, StatusSettings
 from daemon.sinks.httptelling import HttpTeller
 from daemon.sinks.webhook import CALLBACK, WEBHOOK, CallbackSettings, WebhookSettings
@@ -163,6 +165,27 @@ async def test_a_real_alertmanager_has_one_alert_of_a_release_however_often_it_i
     assert told["annotations"]["command"] == "verdictd explain web-1"
 
 
+@pytest.mark.live
+async def test_a_real_alertmanager_ends_the_alert_that_a_canary_still_gets_traffic_when_it_does_not(tmp_path: Path) -> None:
+    failed = verdict(action=Action.FAILED, decided_at=time.time() - 60.0)
+    late = Sequel(release=RELEASE, of=failed, kind="reverted_late", at=time.time() - 1.0, detail="canary 10 -> 0")
+    async with (
+        alertmanager(tmp_path) as url,
+        teller(ALERTMANAGER, AlertmanagerSettings(url=url)) as to,
+        aiohttp.ClientSession() as client,
+    ):
+
+        async def firing() -> list[tuple[str, str]]:
+            async with client.get(f"{url}/api/v2/alerts") as response:
+                return [(one["labels"]["severity"], one["annotations"]["summary"]) for one in await response.json()]
+
+        await to.tell(Notice(release=RELEASE, verdict=failed))
+        assert await firing() == [("critical", "verdictd: rollback: web in shop (prod)")]
+        for _ in range(2):
+            await to.tell(late)
+        assert await firing() == [("warning", "verdictd: taken back at last: web in shop (prod)")]
+
+
 def addressed(folder: Path, *lines: str) -> AppriseSettings:
     file = folder / "urls"
     file.write_text("\n".join(["# chat", *lines]), encoding="utf-8")
@@ -200,6 +223,31 @@ async def test_apprise_tells_that_a_person_is_waited_for_and_one_that_cannot_ref
     async with teller(WEBHOOK, WebhookSettings(url="http://127.0.0.1:9/")) as other:
         with pytest.raises(InvalidInput, match="does not tell that a person is waited for"):
             await other.tell(wanted)
+
+
+@imports_apprise
+async def test_apprise_tells_what_came_after_and_one_that_cannot_refuses_it(tmp_path: Path) -> None:
+    late = Sequel(release=RELEASE, of=verdict(), kind="reverted_late", at=2e9, detail="canary 10 -> 0")
+    async with stub(says()) as target:
+        settings = addressed(tmp_path, f"json://127.0.0.1:{target.port}/")
+        async with AppriseTeller(name="chat", settings=settings, public_url="") as to:
+            for one in (late, msgspec.structs.replace(late, kind="revert_given_up")):
+                await to.tell(one)
+        assert [(body["type"], body["title"]) for _, _, body in target.requests] == [
+            ("warning", "verdictd: taken back at last: web in shop (prod)"),
+            ("failure", "verdictd: not taken back, given up: web in shop (prod)"),
+        ]
+    async with teller(FLUX, FluxSettings(url="http://127.0.0.1:9/")) as other:
+        with pytest.raises(InvalidInput, match="does not tell what came after a verdict"):
+            await other.tell(late)
+
+
+async def test_a_webhook_is_sent_what_came_after() -> None:
+    left = Sequel(release=RELEASE, of=verdict(), kind="traffic_left", at=2e9)
+    async with stub(says()) as target:
+        async with teller(WEBHOOK, WebhookSettings(url=target.url)) as to:
+            await to.tell(left)
+        assert target.requests[0][2]["id"] == "web-1.traffic_left"
 
 
 @imports_apprise

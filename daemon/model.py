@@ -27,6 +27,7 @@ __all__ = [
     "Command",
     "Finding",
     "GitHubDeployment",
+    "GitHubRule",
     "GitLabCommit",
     "Outcome",
     "Outline",
@@ -100,17 +101,28 @@ class ArmSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     labels: dict[str, str] = {}
 
 
+GitHubRepository = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,38}/(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}$",
+        extra={"fix": "write owner/name, as in acme/shop"},
+    ),
+]
+
+
 class GitHubDeployment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The deployment of GitHub that a release is: ``owner/name``, and its number."""
 
-    repository: Annotated[
-        str,
-        Meta(
-            pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,38}/(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}$",
-            extra={"fix": "write owner/name, as in acme/shop"},
-        ),
-    ]
+    repository: GitHubRepository
     deployment: Annotated[int, Meta(ge=1)]
+
+
+class GitHubRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The run of GitHub's workflows that waits for the verdict before it deploys to this environment, by a protection rule."""
+
+    repository: GitHubRepository
+    run: Annotated[int, Meta(ge=1)]
+    environment: Annotated[str, Meta(min_length=1, max_length=255)]
 
 
 class GitLabCommit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -148,6 +160,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         observe: whether nothing is done about its verdict, whatever the policy's mode is.
         callback: an address that is told the verdict, if a sink of kind ``callback`` allows its host.
         github, gitlab: what it is there, for sinks that tell these.
+        github_rule: which run of a workflow waits for the verdict, for a sink of kind ``github-protection-rule``.
     """
 
     service: str
@@ -167,6 +180,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     callback: Annotated[str, Meta(max_length=2048, extra={"check": urls.callback_url})] | None = None
     github: GitHubDeployment | None = None
     gitlab: GitLabCommit | None = None
+    github_rule: GitHubRule | None = None
 
 
 class After(msgspec.Struct, frozen=True, kw_only=True):
@@ -213,6 +227,7 @@ class Outline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     callback: Annotated[str, Meta(max_length=2048, extra={"check": urls.callback_url})] | None = None
     github: GitHubDeployment | None = None
     gitlab: GitLabCommit | None = None
+    github_rule: GitHubRule | None = None
 
     @property
     def named(self) -> str:

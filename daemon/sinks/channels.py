@@ -6,6 +6,7 @@ from daemon.sinks.alertmanager import ALERTMANAGER
 from daemon.sinks.channel import ChannelKind
 from daemon.sinks.flux import FLUX
 from daemon.sinks.github import DEPLOYMENT, DISPATCH
+from daemon.sinks.githubrule import PROTECTION_RULE
 from daemon.sinks.gitlab import PIPELINE, STATUS
 from daemon.sinks.webhook import CALLBACK, WEBHOOK
 
@@ -14,6 +15,7 @@ CHANNELS: Final[tuple[ChannelKind, ...]] = (
     CALLBACK,
     DEPLOYMENT,
     DISPATCH,
+    PROTECTION_RULE,
     STATUS,
     PIPELINE,
     ALERTMANAGER,

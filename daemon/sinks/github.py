@@ -25,7 +25,7 @@ Repository = Annotated[
         extra={"fix": "write owner/name, or owner/* for all of an owner"},
     ),
 ]
-_DescribedUrl = Annotated[BaseUrl, Meta(description="Of the REST API; GitHub Enterprise Server: https://HOST/api/v3.")]
+ApiUrl = Annotated[BaseUrl, Meta(description="Of the REST API; GitHub Enterprise Server: https://HOST/api/v3.")]
 
 
 class DeploymentSettings(
@@ -33,7 +33,7 @@ class DeploymentSettings(
 ):
     """The status of the GitHub deployment that a release is. The secret is a token with `deployments: write`."""
 
-    url: _DescribedUrl = "https://api.github.com"
+    url: ApiUrl = "https://api.github.com"
     repositories: Annotated[
         list[Repository],
         Meta(min_length=1, description="Whose deployments may be told, whatever a release names: acme/shop, acme/*."),
@@ -45,7 +45,7 @@ class DispatchSettings(
 ):
     """A `repository_dispatch` event, which starts a workflow. The secret is a token with `contents: write`."""
 
-    url: _DescribedUrl = "https://api.github.com"
+    url: ApiUrl = "https://api.github.com"
     repository: Annotated[
         str,
         Meta(
@@ -89,7 +89,7 @@ def _status(notice: News, telling: Telling, state: str, text: str) -> Message:
     }
     if to := link_to(notice.release_id, public_url=telling.public_url):
         document["log_url"] = to
-    return _message(telling, f"/repos/{there.repository}/deployments/{there.deployment}/statuses", document)
+    return request(telling, f"/repos/{there.repository}/deployments/{there.deployment}/statuses", document)
 
 
 def state(verdict: Verdict) -> Literal["success", "failure", "error"]:
@@ -107,10 +107,11 @@ def dispatch(notice: Notice, telling: Telling) -> Message:
     """The event."""
     settings: DispatchSettings = telling.settings
     document = {"event_type": settings.event_type, "client_payload": pipelines.told(notice, public_url=telling.public_url)}
-    return _message(telling, f"/repos/{settings.repository}/dispatches", document)
+    return request(telling, f"/repos/{settings.repository}/dispatches", document)
 
 
-def _message(telling: Telling, path: str, document: dict[str, Any]) -> Message:
+def request(telling: Telling, path: str, document: dict[str, Any]) -> Message:
+    """One of the REST API, at the settings' address whatever a release names."""
     headers = {
         "Accept": "application/vnd.github+json",
         "Content-Type": "application/json",

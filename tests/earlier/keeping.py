@@ -13,7 +13,7 @@ import msgspec
 from config.policy import Failures
 from config.settings import Limits
 from daemon.errors import Unavailable
-from daemon.model import Cadence, GitHubDeployment, GitLabCommit, Reading, Release, Signal, Verdict, Watch
+from daemon.model import Cadence, GitHubDeployment, GitHubRule, GitLabCommit, Reading, Release, Signal, Verdict, Watch
 from daemon.placement import ObjectName, PatchedObject, PatchReceipt, PlannedObject, RouteChange, Undo, ValueChange
 from tests.hand.ports import HandRouter, HandTelemetry, MemorySink, Scene, killed, running, until
 from tests.hand.samples import POLICY, RELEASE, failing, gap, healthy
@@ -43,8 +43,9 @@ def release(service: str) -> Release:
     policy = "on" if service == "ended" else "default"
     github = GitHubDeployment(repository="acme/shop", deployment=42)
     gitlab = GitLabCommit(project="acme/shop", commit="a" * 40)
+    rule = GitHubRule(repository="acme/shop", run=77, environment="production")
     return msgspec.structs.replace(
-        RELEASE, service=service, policy=policy, callback="https://ci.example/", github=github, gitlab=gitlab
+        RELEASE, service=service, policy=policy, callback="https://ci.example/", github=github, gitlab=gitlab, github_rule=rule
     )
 
 

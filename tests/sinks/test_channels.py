@@ -14,13 +14,14 @@ from markdown_it import MarkdownIt
 from standardwebhooks import Webhook
 
 from daemon.errors import InvalidInput
-from daemon.model import Action, GitHubDeployment, GitLabCommit, Outcome, Release
+from daemon.model import Action, GitHubDeployment, GitHubRule, GitLabCommit, Outcome, Release
 from daemon.ports.notices import Notice, PersonWanted
 from daemon.sinks.alertmanager import ALERTMANAGER, AlertmanagerSettings
 from daemon.sinks.channel import ChannelKind, Message, Telling
 from daemon.sinks.channels import CHANNELS
 from daemon.sinks.flux import FLUX, FluxSettings
 from daemon.sinks.github import DEPLOYMENT, DISPATCH, DeploymentSettings, DispatchSettings
+from daemon.sinks.githubrule import ProtectionRuleSettings
 from daemon.sinks.gitlab import PIPELINE, STATUS, PipelineSettings, StatusSettings
 from daemon.sinks.pipelines import told
 from daemon.sinks.webhook import CALLBACK, WEBHOOK, CallbackSettings, WebhookSettings
@@ -29,6 +30,7 @@ from tests.hand.samples import RELEASE, verdict
 
 PUBLIC = "https://verdictd.example"
 GITHUB = GitHubDeployment(repository="Acme/shop", deployment=42)
+RULE = GitHubRule(repository="Acme/shop", run=77, environment="production")
 GITLAB = GitLabCommit(project="acme/shop", commit="a" * 40)
 SECRET = "s3cret"
 SIGNING = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -37,6 +39,7 @@ SETTINGS: Mapping[str, Any] = {
     "callback": CallbackSettings(hosts=["ci.example"]),
     "github-deployment": DeploymentSettings(repositories=["acme/*"]),
     "github-dispatch": DispatchSettings(repository="acme/gitops"),
+    "github-protection-rule": ProtectionRuleSettings(repositories=["acme/*"]),
     "gitlab-status": StatusSettings(projects=["acme/*"]),
     "gitlab-pipeline": PipelineSettings(project="acme/gitops"),
     "alertmanager": AlertmanagerSettings(url="http://alertmanager:9093"),
@@ -45,7 +48,7 @@ SETTINGS: Mapping[str, Any] = {
 
 
 def notice(release: Release | None = None, **changes: Any) -> Notice:
-    told = msgspec.structs.replace(RELEASE, callback="https://ci.example/x?y=1", github=GITHUB, gitlab=GITLAB)
+    told = msgspec.structs.replace(RELEASE, callback="https://ci.example/x?y=1", github=GITHUB, gitlab=GITLAB, github_rule=RULE)
     return Notice(release=release or told, verdict=verdict(**{"decided_at": 1_000_000.0, **changes}))
 
 
@@ -119,9 +122,10 @@ def test_channels_that_tell_something_of_a_release_leave_out_releases_that_have_
     assert [kind.name for kind in CHANNELS if not kind.concerns(SETTINGS[kind.name], bare)] == [
         "callback",
         "github-deployment",
+        "github-protection-rule",
         "gitlab-status",
         "flux",
-    ][: 3 if bare.verdict.action is Action.REVERT else 4]
+    ][: 4 if bare.verdict.action is Action.REVERT else 5]
 
 
 @pytest.mark.parametrize(
@@ -229,6 +233,7 @@ def test_that_a_person_is_waited_for_is_told_where_the_verdict_takes_its_place_a
             "auto_inactive": False,
             "log_url": f"{PUBLIC}/v1/releases/web-1",
         },
+        "github-protection-rule": {"environment_name": "production", "comment": f"{said} ({PUBLIC}/v1/releases/web-1)"},
         "gitlab-status": {"state": "pending", "name": "verdictd", "description": said, "target_url": f"{PUBLIC}/v1/releases/web-1"},
     }
     for kind in CHANNELS:

@@ -15,7 +15,7 @@ from daemon.events.announcing import read_release
 from daemon.http.hooks import flux, github, gitlab, template
 from daemon.http.hooks.senders import SENDERS
 from daemon.http.hooks.understanding import Received, Understood
-from daemon.model import ArmSpec, GitHubDeployment, GitLabCommit, Outline, Release
+from daemon.model import ArmSpec, GitHubDeployment, GitHubRule, GitLabCommit, Outline, Release
 
 OURS: dict[str, Any] = {"service": "web", "namespace": "shop", "baseline": {"subset": "v1"}, "canary": {"subset": "v2"}}
 
@@ -27,7 +27,7 @@ def released(artifact: str | None) -> Release:
 
 
 def but_where_to_tell(release: Release | Outline) -> Release | Outline:
-    return msgspec.structs.replace(release, github=None, gitlab=None)
+    return msgspec.structs.replace(release, github=None, github_rule=None, gitlab=None)
 
 
 @pytest.mark.parametrize("name", ["octo/web", "octo_corp/web.js"])
@@ -36,6 +36,54 @@ def test_a_deployment_of_github_says_where_its_status_is_told(name: str) -> None
     assert github.read(received(document, GITHUB)).release.github == GitHubDeployment(repository=name, deployment=7)
     document["repository"] = {"full_name": "no name", "html_url": "https://github.com/octo/web"}
     assert github.read(received(document, GITHUB)).release.github is None
+
+
+def waiting_job(**changes: Any) -> dict[str, Any]:
+    """As https://docs.github.com/en/webhooks/webhook-events-and-payloads#deployment_protection_rule has it."""
+    return {
+        "action": "requested",
+        "environment": "production",
+        "event": "push",
+        "deployment_callback_url": "https://api.github.com/repos/octo/web/actions/runs/77/deployment_protection_rule",
+        **deployment(),
+        "pull_requests": [],
+        "installation": {"id": 1},
+        **changes,
+    }
+
+
+def test_a_job_that_waits_for_a_protection_rule_says_which_run_it_is_and_is_no_other_event_of_its_deployment() -> None:
+    understood = github.read(received(waiting_job(), GITHUB_RULE))
+    assert understood.release.github_rule == GitHubRule(repository="octo/web", run=77, environment="production")
+    assert understood.release.github is None
+    assert understood.release_id != github.read(received(deployment(), GITHUB)).release_id
+    assert understood.release_id == github.read(received(waiting_job(event="release"), GITHUB_RULE)).release_id
+    on_premises = "https://hub.example/api/v3/repos/Octo/web/actions/runs/8/deployment_protection_rule"
+    rule = github.read(received(waiting_job(deployment_callback_url=on_premises), GITHUB_RULE)).release.github_rule
+    assert rule is not None
+    assert (rule.repository, rule.run) == ("octo/web", 8)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        None,
+        "",
+        "http://169.254.169.254/latest/meta-data",
+        "https://api.github.com/repos/other/web/actions/runs/77/deployment_protection_rule",
+        "https://api.github.com/repos/octo/web/actions/runs/77/deployment_protection_rule?x=1",
+        "https://api.github.com/repos/octo/web/actions/runs/../deployment_protection_rule",
+        "https://evil/#/repos/octo/web/actions/runs/77/deployment_protection_rule",
+    ],
+)
+def test_an_answer_that_would_go_anywhere_but_to_a_run_of_the_repository_is_refused(address: str | None) -> None:
+    with pytest.raises(InvalidEvent, match=r"deployment_callback_url: is no address of a run of octo/web"):
+        github.read(received(waiting_job(deployment_callback_url=address), GITHUB_RULE))
+
+
+def test_a_protection_rule_without_an_environment_is_refused_with_its_path() -> None:
+    with pytest.raises(InvalidEvent, match=r"\$\.environment"):
+        github.read(received(waiting_job(environment=None), GITHUB_RULE))
 
 
 def test_a_deployment_of_gitlab_says_where_its_commit_s_status_is_told() -> None:
@@ -76,6 +124,7 @@ def status(state: str, **changes: Any) -> dict[str, Any]:
 
 GITHUB = {"x-github-event": "deployment", "x-github-delivery": "72d3162e"}
 GITHUB_STATUS = {**GITHUB, "x-github-event": "deployment_status"}
+GITHUB_RULE = {**GITHUB, "x-github-event": "deployment_protection_rule"}
 GITLAB = {"x-gitlab-event": "Deployment Hook", "webhook-id": "f0f5", "x-gitlab-instance": "https://gitlab.example.com"}
 FILLED = {"object_kind": "deployment", "status": "running", "short_sha": "279484c0", "verdictd": OURS}
 NAMED = {"deployment_id": 15, "project": {"web_url": "https://gitlab.example.com/shop/web"}}
@@ -117,6 +166,7 @@ def test_every_sender_that_can_be_named_has_its_room_and_stands_in_one_list() ->
         (github.read, deployment(payload={"verdictd": {**OURS, "artifact": "ours"}}), GITHUB, "ours"),
         (github.read, status("in_progress"), GITHUB_STATUS, SHA),
         (github.read, status("success"), GITHUB_STATUS, SHA),
+        (github.read, waiting_job(), GITHUB_RULE, SHA),
         (gitlab.read, FILLED, GITLAB, "279484c0"),
         (gitlab.read, {**FILLED, **NAMED, "status": "success"}, GITLAB, "279484c0"),
         (gitlab.read, {"verdictd": json.dumps(OURS)}, GITLAB, None),

@@ -213,6 +213,7 @@ SERVERS: tuple[Server, ...] = (
     ),
     DebianServer(name="prometheus", version="of Debian", package="prometheus", binary="prometheus"),
     DebianServer(name="chromium", version="of Debian", package="chromium", binary="chromium", optional=True),
+    DebianServer(name="kubectl", version="of Debian", package="kubernetes-client", binary="kubectl", optional=True),
     DebianServer(name="promtool", version="of Debian", package="prometheus", binary="promtool"),
     DebianServer(name="alertmanager", version="of Debian", package="prometheus-alertmanager", binary="prometheus-alertmanager"),
     # Not a server: it gives a process another time of day.

@@ -104,7 +104,7 @@ class KubeRouter(Generic[A]):
             raise NotFound("its routes have not been located")
         watched = [self._reader.seen(key) for key in keys]
         if not all(watched):
-            return split_percent(self._naming(await self._all(release), arms, release).references)
+            return split_percent(self._naming(await self._now(release), arms, release).references)
         routes = [Route(kind=self._kinds[key[0]], item=item) for key, item in zip(keys, watched, strict=True) if item]
         return split_percent(one for route in routes for one in route.references(arms))
 
@@ -119,7 +119,7 @@ class KubeRouter(Generic[A]):
         """
         if self._reader.is_followed:
             try:
-                return await self._located(release, await self._reader.near(release))
+                return await self._located(release, await self._reader.near(release, watched=True))
             except (NotFound, InvalidInput):
                 pass  # what has just been made may not have been heard of
         return await self._located(release, await self._reader.all(release.namespace))
@@ -157,7 +157,7 @@ class KubeRouter(Generic[A]):
         beyond = self._beyond.get(_key(release)) or decode(located, kind=Beyond) or Beyond()
         parts = await self._take_back(((key, None) for key in self._known.get(_key(release), ())), arms)
         if not parts:
-            there = await self._all(release)
+            there = await self._now(release)
             named = self._naming(there, arms, release)
             beyond = replace(beyond, unread=tuple(dict.fromkeys((*there.unread, *named.unread, *beyond.unread))))
             parts = await self._take_back(((route.key, route.item) for route, _ in named.routes), arms)
@@ -167,7 +167,7 @@ class KubeRouter(Generic[A]):
     async def plan(self, release: Release, *, located: str = "") -> tuple[PlannedObject, ...]:
         """See ``RouteEditor.plan``. Nothing is written, so that what is watched is good enough."""
         arms = await self._arms.now(release, located=located, objects=partial(self._objects, release))
-        naming = self._naming(await self._reader.near(release), arms, release)
+        naming = self._naming(await self._reader.near(release, watched=True), arms, release)
         return tuple(one for route, _ in naming.routes if (one := _would_be(route, arms)) is not None)
 
     async def plan_known(self, release: Release, *, located: str = "") -> tuple[PlannedObject, ...]:
@@ -191,7 +191,7 @@ class KubeRouter(Generic[A]):
     async def canary_gets_traffic(self, release: Release, *, located: str = "") -> str | None:
         """See ``TrafficRouter.canary_gets_traffic``: as the API server has it now; proxies follow a moment later."""
         arms = await self._arms.now(release, located=located, objects=partial(self._objects, release))
-        named = self._naming(await self._all(release), arms, release)
+        named = self._naming(await self._now(release), arms, release)
         if (found := with_traffic(named.references)) is not None:
             return found
         # Of one that named the canary it is not to be said that it does not any more.
@@ -210,11 +210,11 @@ class KubeRouter(Generic[A]):
         return found
 
     async def _objects(self, release: Release) -> Objects:
-        return (await self._all(release)).objects
+        return (await self._now(release)).objects
 
-    async def _all(self, release: Release) -> Found[A]:
-        """Every route that we may read, as it is now."""
-        return await self._reader.all(release.namespace)
+    async def _now(self, release: Release) -> Found[A]:
+        """Every route that may have to do with the release, as it is now: a listing, which all who look at the same time share."""
+        return await self._reader.near(release)
 
     async def _require(self, namespace: str, name: str) -> None:
         """Raises what says that no kind has this object."""

@@ -35,7 +35,7 @@ class Plan:
 
 
 class Watched(dict[str, Any]):
-    """An object as a watch has it, which nobody changes: what was read of it is kept with it, since it is read again and again."""
+    """An object of a watch, or of a listing that many share. Nobody changes it: what was read of it is kept with it."""
 
     __slots__ = ("read",)
 
@@ -45,7 +45,7 @@ class Watched(dict[str, Any]):
 
 
 def read_once(item: Json, how: Callable[[Json], Iterable[T]]) -> tuple[T, ...]:
-    """What ``how`` reads of an object; of one that is watched it is worked out once. ``how`` is a function of a module."""
+    """What ``how`` reads of an object; of one that many look at it is worked out once. ``how`` is a function of a module."""
     if not isinstance(item, Watched):
         return tuple(how(item))
     if how not in item.read:

@@ -37,6 +37,9 @@ log = logging.getLogger(__name__)
 _HEARD_SECONDS = 100.0
 """A watch that is alive is heard of once a minute, if nothing happens."""
 
+_AT_A_STRETCH = 50
+"""Routes that are read before others have their turn."""
+
 T = TypeVar("T")
 A = TypeVar("A")
 
@@ -124,7 +127,7 @@ class RouteReader(Generic[A]):
         self._vicinity = vicinity
         self.kinds: Mapping[Resource, Routes[A]] = {kind.resource: kind for kind in (*routes, *beside)}
         self._beside = frozenset(kind.resource for kind in beside)
-        self._everything = {resource: SingleFlight(partial(kube.list, resource)) for resource in self.kinds}
+        self._everything = {kind.resource: SingleFlight(partial(self._listed, kind)) for kind in self.kinds.values()}
         self._watched: dict[Resource, Informer[Json | Misread]] = {}
         self._indexes: dict[Resource, RouteIndex[Route[A]]] = {}
         self._defects: set[Key] = set()
@@ -154,13 +157,14 @@ class RouteReader(Generic[A]):
         there = (self._all_seen(key[0]) or {}).get(key[1])
         return None if isinstance(there, Misread) else there
 
-    async def near(self, release: Release) -> Found[A]:
-        """The routes that may have to do with a release, as the watches have them where they can; of other kinds all.
+    async def near(self, release: Release, *, watched: bool = False) -> Found[A]:
+        """The routes that may have to do with a release, as they are now; of kinds that may not be listed everywhere all.
 
-        As old as the watches: a moment, mostly; that a connection has died may not be noticed for a minute and a half.
+        With ``watched`` as the watches have them, where they can: a moment old, mostly; that a connection has died may not be
+        noticed for a minute and a half.
         """
         areas = None if self._vicinity is None else frozenset(self._vicinity.of_release(release))
-        return await self._read_all(partial(self._watched_of_kind, namespace=release.namespace, areas=areas))
+        return await self._read_all(partial(self._of_kind, namespace=release.namespace, areas=areas, watched=watched))
 
     async def all(self, namespace: str) -> Found[A]:
         """Every route that we may read, for a release of this namespace, as it is now.
@@ -223,20 +227,28 @@ class RouteReader(Generic[A]):
                     failed[key] = Refused(str(misread[0]))
         return routes, failed
 
-    async def _watched_of_kind(self, kind: Routes[A], *, namespace: str, areas: Collection[str] | None) -> Found[A]:
-        if self._all_seen(kind.resource) is None:
-            return await self._of_kind(kind, namespace=namespace)
-        index = self._indexes[kind.resource]
-        return Found(routes=tuple(index.all if areas is None else index.near(areas)), misread=index.misread)
-
-    async def _of_kind(self, kind: Routes[A], *, namespace: str) -> Found[A]:
+    async def _of_kind(
+        self, kind: Routes[A], *, namespace: str, areas: Collection[str] | None = None, watched: bool = False
+    ) -> Found[A]:
+        if watched and self._all_seen(kind.resource) is not None:
+            return _near(self._indexes[kind.resource], areas)
         try:
-            return _found(kind, (await self._everything[kind.resource]()).items)
+            return _near(await self._everything[kind.resource](), areas)
         except Forbidden:
             near = _found(kind, (await self._kube.list(kind.resource, namespace=namespace)).items)
             delegates, unread = await self._delegates(kind, near.routes)
             others = f"{kind.resource.kind}s of other namespaces than {namespace}, which may not be listed"
             return Found(routes=near.routes + delegates, misread=near.misread, unread=(others, *unread), everywhere=False)
+
+    async def _listed(self, kind: Routes[A]) -> RouteIndex[Route[A]]:
+        """A listing as many look at it: what is read of its routes is worked out once for all, and the loop turns meanwhile."""
+        index = RouteIndex[Route[A]]()
+        for count, item in enumerate((await self._kube.list(kind.resource)).items, start=1):
+            good, misread = well_formed(kind.resource, [item])
+            self._take_up(kind.resource, index, identity(item), Watched(item) if good else misread[0])
+            if count % _AT_A_STRETCH == 0:
+                await asyncio.sleep(0)
+        return index
 
     async def _delegates(self, kind: Routes[A], near: Collection[Route[A]]) -> tuple[tuple[Route[A], ...], list[str]]:
         """The objects that these hand requests on to, and of which of them that is not known."""
@@ -313,6 +325,10 @@ def _route_only(resource: Resource, item: Json) -> Json | Misread:
         return misread[0]
     metadata = {key: value for key, value in metadata_of(item).items() if key != "managedFields"}
     return Watched({**item, "metadata": metadata})
+
+
+def _near(index: RouteIndex[Route[A]], areas: Collection[str] | None) -> Found[A]:
+    return Found(routes=tuple(index.all if areas is None else index.near(areas)), misread=index.misread)
 
 
 def _found(kind: Routes[A], items: Iterable[Json]) -> Found[A]:

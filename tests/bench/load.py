@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ _SENDERS = 32
 _LOOK_SECONDS = 1.0
 _AGAIN_SECONDS = 0.5
 _PATIENCE_SECONDS = 900.0
+_TAKEN_BACK_SECONDS = 180.0
 _MIB = 2**20
 
 
@@ -99,9 +100,10 @@ class _Run:
         located = await self._until_watched()
         accepting = self._of_accepting(began, located, seconds=seconds)
         holding = await self._held()
+        before = await seen(self.daemon, self.api)
         self.standin.failing = time.time()
-        records = [await self.daemon.record(one, within=180.0) for one in ids]
-        return [*accepting, *holding, self._of_reverting(records)]
+        records = await self._records(ids)
+        return [*accepting, *holding, *self._of_reverting(records, before, await seen(self.daemon, self.api))]
 
     def _of_accepting(self, began: Seen, located: Seen, *, seconds: float) -> list[Figure]:
         n, cpu = self.releases, located.since(began, "process_cpu_seconds_total")
@@ -129,14 +131,19 @@ class _Run:
             self._figure("memory, MiB", f"{self.most_memory / _MIB:.0f}", "1024 at 5000"),
         ]
 
-    def _of_reverting(self, records: Sequence[Record]) -> Figure:
+    def _of_reverting(self, records: Sequence[Record], before: Seen, after: Seen) -> list[Figure]:
         marks = [{mark.step: mark.at for mark in record.marks} for record in records]
         taken = [one for one in marks if "patch_acknowledged" in one]
         waits = [one["patch_acknowledged"] - one["decided"] for one in taken] or [float("nan")]
-        span = max((one["patch_acknowledged"] for one in taken), default=0.0) - min((one["decided"] for one in taken), default=0.0)
+        began = min((one["decided"] for one in taken), default=0.0)
+        first, span = (end((one["patch_acknowledged"] - began for one in taken), default=0.0) for end in (min, max))
         measured = f"{spread(waits, digits=2)}, p99 {percentile(waits, 0.99):.2f}"
-        parts = f"{len(taken)} of {len(records)} taken back; first decision to last patch {span:.1f} s"
-        return self._figure("all fail at once: decision to acknowledged patch, s", measured, "all <= 15", parts)
+        parts = f"{len(taken)} of {self.releases} taken back"
+        cpu = f"{after.since(before, 'process_cpu_seconds_total'):.1f} CPU s until the last record; {after.asked_since(before)[1]}"
+        return [
+            self._figure("all fail at once: decision to acknowledged patch, s", measured, "all <= 15", parts),
+            self._figure("first and last patch after the first decision, s", f"{first:.2f} .. {span:.1f}", "", cpu),
+        ]
 
     def _figure(self, what: str, measured: str, goal: str, parts: str = "") -> Figure:
         return Figure(what=f"N={self.releases}: {what}", measured=measured, goal=goal, parts=parts)
@@ -185,6 +192,15 @@ class _Run:
                 told = at
                 await asyncio.sleep(_LOOK_SECONDS)
         return self._of_holding(before, await seen(self.daemon, self.api), late or [float("nan")], reads)
+
+    async def _records(self, ids: Sequence[str]) -> list[Record]:
+        """Those that there are in time."""
+        found = []
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_TAKEN_BACK_SECONDS):
+                for release_id in ids:
+                    found.append(await self.daemon.record(release_id, within=_TAKEN_BACK_SECONDS))  # noqa: PERF401 - what is there
+        return found
 
     async def _seen(self) -> Seen:
         now = await seen(self.daemon)

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from daemon.aio.tasks import background
@@ -63,26 +64,59 @@ def test_what_a_route_sends_without_weight_or_copies_is_near_as_well() -> None:
     assert "shop" in vicinity.of_item(HTTP_ROUTES, gateway_objects.http_route())
 
 
-async def test_one_canary_among_many_watched_routes_has_only_those_near_it_looked_at(
-    api: Cluster, router: IstioRouter, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The routes in which a canary was looked for."""
+    found: list[str] = []
+    references = virtualservice.references
+
+    def noted(item: Json, *, arms: Arms) -> tuple[RouteReference, ...]:
+        found.append("/".join((item["metadata"]["namespace"], item["metadata"]["name"])))
+        return references(item, arms=arms)
+
+    monkeypatch.setattr(virtualservice, "references", noted)
+    return found
+
+
+def routes_of_many() -> list[Json]:
+    """One of the release, one of another namespace that sends to its canary as well, and many that have nothing to do with it."""
     near = [split("web", "shop"), split("edge", "front")]
     near[1]["spec"]["http"][0]["route"].append(o.to("web.shop.svc.cluster.local", "v2", 5))
-    listed = {"metadata": {"resourceVersion": "100"}, "items": [*near, *(split("web", f"team-{n}") for n in range(OTHERS))]}
+    return [*near, *(split("web", f"team-{number}") for number in range(OTHERS))]
+
+
+async def test_one_canary_among_many_watched_routes_has_only_those_near_it_looked_at(
+    api: Cluster, router: IstioRouter, looked_at: list[str]
+) -> None:
+    listed = {"metadata": {"resourceVersion": "100"}, "items": routes_of_many()}
     api.faults[f"GET {VIRTUAL_SERVICES.path()}"] = [says(listed), lines(then="silence")]
     for resource, item in (o.service("web", app="web"), o.versions("v1", "v2")):
         api.put(resource, item)
-    looked_at: list[str] = []
-    references = virtualservice.references
-
-    def counted(item: Json, *, arms: Arms) -> tuple[RouteReference, ...]:
-        looked_at.append("/".join((item["metadata"]["namespace"], item["metadata"]["name"])))
-        return references(item, arms=arms)
-
-    monkeypatch.setattr(virtualservice, "references", counted)
     heard = asyncio.Event()
     async with background(router.follow(heard.set)):
         await asyncio.wait_for(heard.wait(), 20.0)
         placement = await router.locate(RELEASE)
     assert [str(one.object) for one in placement.routes] == ["shop/web", "front/edge"]
     assert set(looked_at) == {"shop/web", "front/edge"}
+
+
+async def test_whether_the_traffic_has_left_is_asked_of_all_routes_and_looked_for_near_the_canary(
+    api: Cluster, router: IstioRouter, looked_at: list[str]
+) -> None:
+    many = 20
+    for item in routes_of_many():
+        api.put(VIRTUAL_SERVICES, item)
+    releases = [msgspec.structs.replace(RELEASE, namespace=f"team-{number}") for number in range(many)]
+    async with asyncio.TaskGroup() as group:
+        looks = [group.create_task(router.canary_gets_traffic(one)) for one in releases]
+    assert [one.result() for one in looks] == [f"team-{number}/web http #0: 10 % of the traffic" for number in range(many)]
+    assert sorted(looked_at) == sorted(f"team-{number}/web" for number in range(many))
+    assert api.requests.count(("GET", VIRTUAL_SERVICES.path())) <= 2
+
+
+async def test_a_route_that_came_after_a_listing_was_begun_is_in_the_next_one(api: Cluster, router: IstioRouter) -> None:
+    assert await router.canary_gets_traffic(RELEASE) is None
+    api.put(VIRTUAL_SERVICES, split("web", "shop"))
+    assert await router.canary_gets_traffic(RELEASE) == "shop/web http #0: 10 % of the traffic"
+    api.put(VIRTUAL_SERVICES, split("web", "shop", weight=0))
+    assert await router.canary_gets_traffic(RELEASE) is None

@@ -42,7 +42,7 @@ class ConsulKubernetesRouter(KubeRouter[Arms]):
         if found is not None:
             return found
         arms = await self._arms.now(release, located=located, objects=partial(self._objects, release))
-        naming_it = [route for route, _ in self._naming(await self._all(release), arms, release).routes]
+        naming_it = [route for route, _ in self._naming(await self._now(release), arms, release).routes]
         refused = [f"{one.key[0].kind} {'/'.join(identity(one.item))}" for one in naming_it if is_refused(one.item)]
         return f"{', '.join(refused)}, as Consul has it: it has refused what is written there now" if refused else None
 

@@ -82,6 +82,29 @@ async def test_filters_are_in_the_address_and_are_read_from_it(page: Page) -> No
         assert page.troubles == []
 
 
+async def test_a_release_that_waits_for_a_person_says_so_until_when_and_how_to_answer_until_somebody_has(page: Page) -> None:
+    until = time.time() + 3_600.0
+    said = "a person's word until then (verdictd promote web-1 --reason TEXT, or rollback): found good after 300 s"
+    waits = msgspec.structs.replace(
+        view("web-1", service="web"), evidence=1.0, on_promote="wait", waits_until=until, waiting_for=said, window_seconds=60.0
+    )
+    async with serving(engine_of(waits, msgspec.structs.replace(view("cart-1", service="cart"), evidence=1.0))) as api:
+        await page.open(address(api, "/ui/?state=person"))
+        await page.until(f"{NAMES} === 'web'")
+        await page.open(address(api, "/ui/release/web-1"))
+        await page.until("document.body.dataset.state === 'person'")
+        lead = await page.ask("document.getElementById('lead').textContent")
+        assert lead.startswith(
+            "☞ Waits for a person: a person's word until then (verdictd promote web-1 --reason TEXT, or rollback)"
+        )
+        assert "the time for a person's word, at " in await page.ask("document.querySelector('main').textContent")
+        promoted = msgspec.structs.replace(verdict("web-1", Outcome.PROMOTE), by="person", reason="promoted by ann: seen")
+        told(api, msgspec.structs.replace(waits, stage=Stage.ENDED, waits_until=None, waiting_for="", verdict=promoted))
+        await page.until("document.body.dataset.state === 'promote'")
+        assert "promoted by ann: seen" in await page.ask("document.getElementById('lead').textContent")
+        assert page.troubles == []
+
+
 @pytest.mark.parametrize("path", ["/ui/", "/ui/release/web-1"])
 async def test_names_from_outside_stay_text(page: Page, path: str) -> None:
     hostile = replace_release(view("web-1"), HOSTILE)

@@ -84,14 +84,24 @@ class Stopping:
         return await self.inner.items()
 
 
+class SetClock(SystemClock):
+    """Its time of day can be set."""
+
+    off_seconds = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.off_seconds
+
+
 class Replica:
     """A keeper at work."""
 
     def __init__(self, store: Store, *, lease_seconds: float = LEASE_SECONDS) -> None:
         self.store = Stopping(store)
+        self.clock = SetClock()
         self.part = Part()
         self.meter = MemoryMeter()
-        self.keeper = Keeper(self.store, lease_seconds=lease_seconds, clock=SystemClock(), meter=self.meter)
+        self.keeper = Keeper(self.store, lease_seconds=lease_seconds, clock=self.clock, meter=self.meter)
 
     @asynccontextmanager
     async def at_work(self) -> AsyncIterator["Replica"]:
@@ -148,6 +158,25 @@ async def test_what_a_dead_one_had_is_the_others_when_its_lease_has_ended_and_no
             assert shared(first, second)
             await asyncio.sleep(0.01)
         await until(lambda: first.part.has == ALL)
+
+
+@pytest.mark.parametrize("seconds", [-7200.0, 7200.0])
+async def test_a_clock_that_is_set_ends_no_lease_and_moves_nothing(stores: Callable[[], Store], seconds: float) -> None:
+    store = stores()
+    slow = 4 * LEASE_SECONDS  # so that a sign of life is looked at more than once
+    async with Replica(store, lease_seconds=slow).at_work() as first, Replica(store, lease_seconds=slow).at_work() as second:
+        await until(lambda: shared(first, second))
+        parts = first.part.has, second.part.has
+        second.clock.off_seconds = seconds
+        sign = f"sign-{second.keeper.name}"
+        shown, began = 0, await store.get(sign)
+        while shown < 3:
+            await asyncio.sleep(0.01)
+            if (newest := await store.get(sign)) != began:
+                shown, began = shown + 1, newest
+            assert (first.part.has, second.part.has) == parts
+        assert not first.part.losses
+        assert not second.part.losses
 
 
 async def test_one_that_was_stopped_for_longer_than_its_lease_is_not_sure_then_loses_everything_and_joins_anew(

@@ -114,6 +114,7 @@ async def mayhem(here: Place, *, seed: str, number: int, done: Counter[str]) -> 
 async def run(folder: Path, arrangement: Arrangement, *, replicas: int, seed: str, number: int, done: Counter[str]) -> list[str]:
     """One arrangement, from its start to its books; gives what is wrong."""
     print(f"{arrangement}: {number} strikes, seed {seed}", flush=True)
+    began = time.monotonic()
     over, end = asyncio.Event(), asyncio.Event()
     async with (
         place(folder, arrangement, replicas=replicas, clock_library=clock_library()) as here,
@@ -123,11 +124,11 @@ async def run(folder: Path, arrangement: Arrangement, *, replicas: int, seed: st
         keepers = [group.create_task(daemon.keep(end)) for daemon in here.daemons]
         await _ready(here)
         releases = [group.create_task(flow.of(service, over)) for service in here.services]
-        await mayhem(here, seed=seed, number=number, done=done)
+        await mayhem(here, seed=f"{seed} {arrangement}", number=number, done=done)
         over.set()
         await asyncio.wait(releases)
         books, found = await _books(here, flow)
-        print(_account(books), flush=True)
+        print(f"{_account(books)}; {time.monotonic() - began:.0f} s", flush=True)
         found += [*faults(books), *flow.strange]
         found += await _after_a_last_start(here, books)
         end.set()

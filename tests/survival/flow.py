@@ -72,8 +72,9 @@ class Flow:
             release_id = await insist(partial(send, release, key=f"{release.service}-{number}"))
             entry = self.entries[release_id] = Entry(release_id=release_id, bad=bad, percent=PERCENT)
             if await self._ended(release_id):
-                answers = await answers_still(service)
-                self.entries[release_id] = replace(entry, left=Left(percent=await insist(service.percent), answers=answers))
+                percent = await insist(service.percent)
+                answers = await answers_still(service, percent=percent)
+                self.entries[release_id] = replace(entry, left=Left(percent=percent, answers=answers))
 
     async def _post(self, release: Release, *, key: str) -> str:
         headers = {"Idempotency-Key": key, "Content-Type": "application/json"}

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from daemon.cli.exits import Exit
 from daemon.demo import commandlines
 from daemon.demo.apiserver import api_answers, write_tokens
 from daemon.demo.children import child
@@ -89,9 +90,13 @@ class Daemon(DaemonApi):
             self.away_seconds = 0.0
 
     def _judge(self, code: int) -> None:
-        """Killed; told to end, before it could listen or after."""
-        if code not in {-signal.SIGKILL, -signal.SIGTERM, 0}:
+        """Killed; told to end, before it could listen or after; or begun while its broker was not there: to be begun again."""
+        if code not in {-signal.SIGKILL, -signal.SIGTERM, 0} and not (code == Exit.UNAVAILABLE and self._missed_its_broker()):
             self.faults.append(f"the daemon's start {self.starts} ended with {code}, see verdictd.log")
+
+    def _missed_its_broker(self) -> bool:
+        *_, last = (self.folder / "verdictd.log").read_text().splitlines() or [""]
+        return '"event":"cannot run"' in last and "NATS at " in last
 
     def jump(self, seconds: float) -> None:
         """Its time of day is off by so much from now on; what only passes goes on as before."""

@@ -47,6 +47,7 @@ class Bus:
     promotions: KvStore
     routes: KvStore
     updates: KvStore
+    serving: KvStore
     questions: KvStore
     awaited: KvStore
     replicas: KvStore
@@ -134,6 +135,7 @@ async def open_bus(
             promotions=KvStore(connection, bucket=subjects.RECORDS, cluster=cluster, section="promotions"),
             routes=KvStore(connection, bucket=subjects.ROUTES, cluster=cluster),
             updates=KvStore(connection, bucket=subjects.ROUTES, cluster=cluster, section="updates"),
+            serving=KvStore(connection, bucket=subjects.ROUTES, cluster=cluster, section="serving"),
             questions=KvStore(connection, bucket=subjects.ROUTES, cluster=cluster, section="questions"),
             awaited=KvStore(connection, bucket=subjects.ROUTES, cluster=cluster, section="awaited"),
             replicas=KvStore(connection, bucket=subjects.SESSIONS, cluster=cluster, section="replicas"),

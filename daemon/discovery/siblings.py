@@ -5,7 +5,7 @@ roles, two applications under one label. So only a change opens anything: a work
 one that served, and of the same image in another version.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from daemon.discovery.answers import Ask, Confidence, FoundArm, FoundArms, Sign
@@ -36,7 +36,11 @@ def outcome(before: Surroundings | None, after: Surroundings, *, namespace: str,
     there = _serving(after, namespace, service)
     if before is None:
         return Quiet(why="since when its workloads stand there was not seen")
-    was = {one.name for one in _serving(before, namespace, service)}
+    return beside(there, was={one.name for one in _serving(before, namespace, service)})
+
+
+def beside(there: Sequence[Workload], *, was: Collection[str]) -> Outcome:
+    """What it means that these workloads serve now. ``was``: the names of those that did before."""
     new = [one for one in there if one.name not in was]
     if not new:
         return Quiet(why="no workload has come")

@@ -27,6 +27,8 @@ class Deployment:
         namespace, name, uid: of the object.
         annotations: its own, those that are about us.
         labels: of its pods.
+        images: of its pods' containers.
+        wanted, ready: pods that it is to have, and that can be sent requests.
         number: of its newest template; 0: not known.
         is_updating: whether pods of an older template may be there.
         is_owned: whether a controller writes it.
@@ -37,6 +39,9 @@ class Deployment:
     uid: str
     annotations: Labels
     labels: Labels
+    images: tuple[Image, ...]
+    wanted: int
+    ready: int
     number: int
     is_updating: bool
     is_owned: bool
@@ -95,12 +100,14 @@ class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class _Spec(msgspec.Struct, frozen=True):
+    replicas: int | None = None
     template: PodTemplate = PodTemplate()
 
 
 class _Status(msgspec.Struct, frozen=True, rename="camel"):
     observed_generation: int = 0
     replicas: int = 0
+    ready_replicas: int = 0
     updated_replicas: int = 0
 
 
@@ -121,6 +128,9 @@ def deployment(item: Json) -> Deployment:
         # It is kept for each Deployment of a cluster, and may carry another one's whole text.
         annotations={key: value for key, value in (metadata.annotations or {}).items() if key.startswith(OURS)},
         labels=found.spec.template.metadata.labels or {},
+        images=_images(found.spec.template),
+        wanted=1 if found.spec.replicas is None else found.spec.replicas,
+        ready=status.ready_replicas,
         number=_number(metadata),
         is_updating=status.observed_generation < metadata.generation or status.updated_replicas < status.replicas,
         is_owned=_controller(metadata) is not None,
@@ -137,7 +147,7 @@ def templates(of: Deployment, sets: Iterable[Json]) -> tuple[Template, ...]:
             hash=(one.metadata.labels or {}).get(HASH, ""),
             number=_number(one.metadata),
             pods=one.status.replicas,
-            images=tuple(image(each.image) for each in one.spec.template.spec.containers if each.image),
+            images=_images(one.spec.template),
         )
         for one in ours
     ]
@@ -150,6 +160,10 @@ def under_way(of: Deployment, found: Sequence[Template]) -> Update | None:
         return None
     older = [one for one in found[1:] if one.pods and one.hash]
     return Update(old=max(older, key=lambda one: one.pods), new=found[0]) if older else None
+
+
+def _images(template: PodTemplate) -> tuple[Image, ...]:
+    return tuple(image(each.image) for each in template.spec.containers if each.image)
 
 
 def _number(metadata: _Metadata) -> int:

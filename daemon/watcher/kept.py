@@ -4,8 +4,10 @@ A route is looked at as it is, however many changes led there; so all that must 
 whoever was told has the release safe: a daemon that dies in between finds the same change again, and tells of it under the same id.
 """
 
+import asyncio
 import hashlib
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
@@ -110,6 +112,9 @@ class KeptRoutes:
         self._store = store
         self._routes: dict[RouteKey, KeptRoute] = {}
         self._revisions: dict[str, int] = {}
+        self._followers: list[Callable[[RouteKey], None]] = []
+        self.loaded = asyncio.Event()
+        """That they have been read."""
 
     async def load(self) -> None:
         """Read them all. What cannot be read counts as not known, and is said."""
@@ -117,6 +122,11 @@ class KeptRoutes:
         self._revisions.clear()
         for key, kept in await self._store.items():
             self._take(key, kept)
+        self.loaded.set()
+
+    def follow(self, changed: Callable[[RouteKey], None]) -> None:
+        """Hear of each that is kept otherwise than before, or no more."""
+        self._followers.append(changed)
 
     def get(self, key: RouteKey) -> KeptRoute | None:
         """What is known of a route; null: nothing."""
@@ -142,6 +152,7 @@ class KeptRoutes:
             await self._reload(route.key)
             raise
         self._routes[route.key], self._revisions[key] = route, revision
+        self._tell(route.key)
 
     async def remove(self, key: RouteKey) -> None:
         """Forget it. Raises as ``put``, but for ``Conflict``."""
@@ -149,6 +160,11 @@ class KeptRoutes:
             await self._store.delete(key.stored)
         self._routes.pop(key, None)
         self._revisions.pop(key.stored, None)
+        self._tell(key)
+
+    def _tell(self, key: RouteKey) -> None:
+        for follower in self._followers:
+            follower(key)
 
     async def _reload(self, key: RouteKey) -> None:
         kept = await self._store.get(key.stored)

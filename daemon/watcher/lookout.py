@@ -44,12 +44,18 @@ _AT_A_TIME: Final = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchedCluster:
-    """A cluster, and what is watched of it. ``updates_by``: the mesh by which rolling updates are observed; null: they are not."""
+    """A cluster, and what is watched of it.
+
+    Attributes:
+        cluster, kinds, namespaces: what is asked, for which routes, and where; no namespaces: everywhere.
+        updates_by, pairs_by: the mesh by which rolling updates and second Deployments are observed; null: they are not.
+    """
 
     cluster: Cluster
     kinds: Mapping[Resource, Watched]
     namespaces: Sequence[str] = ()
     updates_by: str | None = None
+    pairs_by: str | None = None
 
 
 class Lookout:

@@ -43,7 +43,7 @@ def opened(
     """The watch of the routes of all meshes that are to be watched, each in the cluster where its releases are judged."""
     owning = [kind.owning for kind in owners.kinds().values() if kind.owning is not None]
     by_cluster: dict[str, list[Watched]] = {}
-    updates_by: dict[str, str] = {}
+    by_pods: dict[str, str] = {}
     for name in watched(own, settings):
         mesh = settings.meshes[name]
         pictured = kind_of(mesh).pictured
@@ -51,14 +51,15 @@ def opened(
         manner = Manner(mesh=name, mode=own.mode, guard_seconds=settings.limits.guard_seconds)
         cluster = settings.clusters_of(mesh)[0]
         by_cluster.setdefault(cluster, []).append(Watched(mesh=mesh, manner=manner, pictured=pictured))
-        if own.rolling_updates and knows_pods(mesh):
-            updates_by.setdefault(cluster, name)
+        if knows_pods(mesh):
+            by_pods.setdefault(cluster, name)
     clusters = {
         name: WatchedCluster(
             cluster=Cluster(kubes[name], owning=owning),
             kinds=watched_kinds(meshes),
             namespaces=own.namespaces,
-            updates_by=updates_by.get(name),
+            updates_by=by_pods.get(name) if own.rolling_updates else None,
+            pairs_by=by_pods.get(name) if own.second_deployments else None,
         )
         for name, meshes in by_cluster.items()
     }
@@ -66,6 +67,7 @@ def opened(
         clusters,
         store=bus.routes,
         updates=bus.updates,
+        serving=bus.serving,
         questions=Questions(bus.questions),
         awaited=waiting,
         letters=bus.dead_letters,

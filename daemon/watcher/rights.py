@@ -18,8 +18,15 @@ RIGHTS: Final = (
         verbs=("watch",),
         resources=(WORKLOADS[0],),
         scopes=("watched",),
-        purpose="notice rolling updates that no route tells apart (sources of the kind kubernetes)",
-        without="rolling updates are not noticed",
+        purpose="notice rolling updates and second Deployments that no route tells apart (sources of the kind kubernetes)",
+        without="neither rolling updates nor second Deployments are noticed",
+    ),
+    Right(
+        verbs=("watch",),
+        resources=(SERVICES,),
+        scopes=("watched",),
+        purpose="notice a second Deployment behind a Service that another one serves (sources of the kind kubernetes)",
+        without="second Deployments are not noticed",
     ),
     Right(
         verbs=("watch",),

@@ -45,6 +45,10 @@ class KubernetesSource(
     rolling_updates: Annotated[
         bool, Meta(description="Whether rolling updates of Deployments that no route tells apart are observed, by their pods.")
     ] = True
+    second_deployments: Annotated[
+        bool,
+        Meta(description="Whether a second Deployment behind one Service, told apart by no route, is observed, by its pods."),
+    ] = True
 
 
 def hearing_of(settings: Settings) -> Hearing:

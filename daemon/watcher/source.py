@@ -1,4 +1,4 @@
-"""A source of events that needs no sender: routes and rolling updates are watched, and a release is announced where one opens."""
+"""A source of events that needs no sender: routes and Deployments are watched, and a release is announced where one opens."""
 
 import asyncio
 import random
@@ -30,6 +30,7 @@ class RouteWatcher:
         clusters: by their names in the settings.
         store: where routes are kept.
         updates: where rolling updates are kept.
+        serving: where it is kept who served each Service.
         questions: where people look for what is asked.
         awaited: announcements that wait for their canaries.
         letters: where questions go.
@@ -43,6 +44,7 @@ class RouteWatcher:
         *,
         store: Store,
         updates: Store,
+        serving: Store,
         questions: Questions,
         awaited: AwaitedCanaries,
         letters: DeadLetters,
@@ -53,6 +55,7 @@ class RouteWatcher:
         self._clusters = clusters
         self._store = store
         self._updates = updates
+        self._serving = serving
         self._questions = questions
         self._awaited = awaited
         self._letters = letters
@@ -102,6 +105,7 @@ class RouteWatcher:
         updates = Updating(
             self._clusters,
             store=self._updates,
+            serving=self._serving,
             routes=kept,
             letters=self._letters,
             clock=self._clock,

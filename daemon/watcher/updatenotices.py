@@ -1,4 +1,4 @@
-"""A rolling update as the engine takes announcements."""
+"""A release by pods, a rolling update or a second Deployment, as the engine takes announcements."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -35,7 +35,7 @@ class UpdateNotice:
 
     @property
     def release_id(self) -> str | None:
-        """The same for the same template of the same Deployment."""
+        """The same for the same attempt."""
         return self._release_id
 
     @property
@@ -49,7 +49,8 @@ class UpdateNotice:
 
     async def accept(self) -> None:
         """It is kept safe."""
-        log.info("a rolling update was noticed", extra={"workload": str(self._key), "release": self._release_id})
+        told = {"about": str(self._key), "canary": self._release.canary.workload, "release": self._release_id}
+        log.info("a release by pods was noticed", extra=told)
         await self._answered(Answer.SAFE)
 
     async def reject(self, reason: str) -> None:

@@ -6,7 +6,6 @@ begins. What has a route that tells versions apart is left to the route; what no
 nothing that could be counted.
 """
 
-import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,21 +19,21 @@ from daemon.aio.backoff import doubled
 from daemon.aio.clock import Clock
 from daemon.discovery.picture import Labels
 from daemon.discovery.surroundings import selectors
-from daemon.discovery.updates import HASH, Deployment, Update, deployment, templates, under_way
+from daemon.discovery.updates import HASH, Deployment, Update, templates, under_way
 from daemon.errors import Refused, VerdictdError
 from daemon.events.announced import origin
-from daemon.kube.informer import Informer
-from daemon.kube.resources import PODS, REPLICA_SETS, SERVICES, WORKLOADS, Json, metadata_of
+from daemon.kube.resources import PODS, REPLICA_SETS, SERVICES, Json, metadata_of
 from daemon.meshes.podarms import PROXIES
 from daemon.model import Release
 from daemon.ports.events import DeadLetters
 from daemon.releasecheck import decode_release
 from daemon.standing import Standing
 from daemon.watcher.annotations import POLICY, WATCH, Annotated, wishes
+from daemon.watcher.deployed import DEPLOYMENTS, Deployed
 from daemon.watcher.due import Due
 from daemon.watcher.endings import Ending
 from daemon.watcher.endnotices import EndNotice
-from daemon.watcher.kept import RouteKey, key_of
+from daemon.watcher.kept import RouteKey
 from daemon.watcher.keptupdates import KeptUpdate, KeptUpdates
 from daemon.watcher.looking import UNSAID_POLICY
 from daemon.watcher.notices import Answer
@@ -43,7 +42,6 @@ from daemon.watcher.updatenotices import UpdateNotice
 
 log = logging.getLogger(__name__)
 
-DEPLOYMENTS: Final = WORKLOADS[0]
 _AGAIN_SECONDS: Final = (1.0, 30.0)
 _COALESCED_SECONDS: Final = 0.2
 """A controller writes a Deployment's status several times at each step."""
@@ -64,10 +62,11 @@ class RollingUpdates:
     Args:
         name: the cluster's, in the settings.
         cluster: what is asked of it.
+        deployed: its Deployments.
         mesh: by whose telemetry they are observed, its name in the settings.
-        namespaces: where; none: everywhere.
         kept: those that are watched; loaded.
         has_route: whether a route tells versions of one of these Services of a namespace apart.
+        is_compared: whether a Deployment is compared with another one, so that its update is part of that.
         letters: where those go that are refused.
         random: gives numbers in [0, 1).
         tell: hears of what begins and what is over.
@@ -78,10 +77,11 @@ class RollingUpdates:
         name: str,
         cluster: Cluster,
         *,
+        deployed: Deployed,
         mesh: str,
-        namespaces: Sequence[str],
         kept: KeptUpdates,
         has_route: Callable[[str, Sequence[str]], bool],
+        is_compared: Callable[[Deployment], bool],
         letters: DeadLetters,
         clock: Clock,
         random: Callable[[], float],
@@ -89,9 +89,11 @@ class RollingUpdates:
     ) -> None:
         self._name = name
         self._cluster = cluster
+        self._deployed = deployed
         self._mesh = mesh
         self._kept = kept
         self._has_route = has_route
+        self._is_compared = is_compared
         self._letters = letters
         self._clock = clock
         self._random = random
@@ -100,54 +102,40 @@ class RollingUpdates:
         self._failures: dict[RouteKey, int] = {}
         self._done: dict[RouteKey, int] = {}
         self._standing = Standing("what stands around rolling updates", now=clock.now)
-        places: Sequence[str | None] = list(namespaces) or [None]
-        self._informers = {place: self._informer(place) for place in places}
+        deployed.follow(self._changed)
 
     @property
     def problem(self) -> str | None:
         """Why some updates may not be noticed now; null where all are."""
-        failures = [one.failure for one in self._informers.values() if one.failure is not None]
-        if failures:
-            return f"watch of {DEPLOYMENTS} in {self._name}: {failures[0]}"
         return self._standing.problem and f"{self._standing.component}: {self._standing.problem}"
 
     async def run(self) -> None:
-        """Watch for ever; cancel it to end it."""
-        async with asyncio.TaskGroup() as group:
-            for informer in self._informers.values():
-                group.create_task(informer.run(), name=f"watch of {DEPLOYMENTS}")
-            while True:
-                await self._due.wait()
-                await self._clock.sleep(_COALESCED_SECONDS)
-                for key in self._due.take():
-                    await self._look(key)
+        """Look at what changes, for ever; cancel it to end it."""
+        while True:
+            await self._due.wait()
+            await self._clock.sleep(_COALESCED_SECONDS)
+            for key in self._due.take():
+                await self._look(key)
 
-    def _informer(self, place: str | None) -> Informer[Deployment | None]:
-        known = {(one.key.namespace, one.key.name): "" for one in self._kept.all() if one.key.cluster == self._name}
-        return Informer(
-            self._cluster.source(DEPLOYMENTS, place),
-            kept=_read,
-            clock=self._clock,
-            changed=lambda key: self._due.soon([self._key(key)]),
-            known={key: uid for key, uid in known.items() if place in {None, key[0]}},
-        )
-
-    def _key(self, name: tuple[str, str]) -> RouteKey:
-        return key_of(DEPLOYMENTS, cluster=self._name, namespace=name[0], name=name[1])
+    def _changed(self, key: RouteKey) -> None:
+        if key.kind == DEPLOYMENTS.kind:
+            self._due.soon([key])
 
     async def _look(self, key: RouteKey) -> None:
         """At one Deployment as it is now. What cannot be read now is looked at again."""
-        informer = next(one for place, one in self._informers.items() if place in {None, key.namespace})
-        name = (key.namespace, key.name)
-        seen, kept = informer.known.get(name), self._kept.get(key)
-        if seen is None and name in informer.known:  # it is there, and cannot be read, which is said
+        there = self._deployed.deployments(key.namespace)
+        seen, kept = there.get(key.name), self._kept.get(key)
+        if not self._deployed.is_listed(key.namespace, or_failing=True):
+            self._put_off(key)
+            return
+        if seen is None and key.name in there:  # it is there, and cannot be read, which is said
             self._free(key)
             return
         if seen is None or not seen.is_updating:
             self._done.pop(key, None)
             self._end(key, kept, why="no pod of its older template is left" if seen else "it is gone")
             return
-        if seen.is_owned or self._done.get(key) == seen.number:
+        if seen.is_owned or self._is_compared(seen) or self._done.get(key) == seen.number:
             self._due.free(key)
             return
         try:
@@ -186,7 +174,7 @@ class RollingUpdates:
         if not behind or self._has_route(seen.namespace, sorted(behind)):
             return None
         pods = await self._cluster.within(PODS, namespace=seen.namespace, labels=f"{HASH}={update.new.hash}")
-        if not any(map(_has_proxy, pods)):
+        if not any(map(has_proxy, pods)):
             return None
         asked = wishes(_of(seen), [one.annotated for one in behind.values()], destinations=())
         if asked.watch == "off":
@@ -260,15 +248,6 @@ class _Service:
     annotated: Annotated
 
 
-def _read(item: Json) -> Deployment | None:
-    """Null: it cannot be read, and is said."""
-    try:
-        return deployment(item)
-    except Refused as error:
-        log.warning("a Deployment cannot be read", extra={"workload": str(metadata_of(item).get("name")), "reason": str(error)})
-        return None
-
-
 def _annotated(services: Sequence[Json]) -> Mapping[str, _Service]:
     """Those that choose pods, by their names."""
     found = {}
@@ -291,7 +270,7 @@ def _of(seen: Deployment) -> Annotated:
     return Annotated(said=str(seen), annotations=own)
 
 
-def _has_proxy(pod: Any) -> bool:
+def has_proxy(pod: Any) -> bool:
     """Whether a mesh counts the pod's requests beside it, or for it."""
     spec, annotations = pod.get("spec") or {}, annotations_of(pod)
     containers = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]

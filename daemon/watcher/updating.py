@@ -1,16 +1,23 @@
-"""The rolling updates of all clusters, for as long as the watch of routes lives: they share what is kept, and each its routes."""
+"""Releases by pods in all clusters, rolling updates and second Deployments, for as long as the watch of routes lives.
+
+They share what is kept, and those of one cluster its watches.
+"""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 from daemon.aio.clock import Clock
+from daemon.discovery.updates import Deployment
 from daemon.ports.durable import Store
 from daemon.ports.events import DeadLetters
+from daemon.watcher.deployed import DEPLOYMENTS, Deployed
 from daemon.watcher.endnotices import EndNotice
-from daemon.watcher.kept import KeptRoutes
+from daemon.watcher.kept import KeptRoutes, RouteKey, key_of
+from daemon.watcher.keptserving import KeptServings
 from daemon.watcher.keptupdates import KeptUpdates
 from daemon.watcher.lookout import WatchedCluster
+from daemon.watcher.pairs import Pairs
 from daemon.watcher.updatenotices import UpdateNotice
 from daemon.watcher.updates import RollingUpdates
 
@@ -20,7 +27,8 @@ class Updating:
 
     Args:
         clusters: by their names in the settings.
-        store: where those that are watched are kept.
+        store: where rolling updates that are watched are kept.
+        serving: where it is kept who served each Service.
         routes: what is known of routes.
         letters: where those go that are refused.
         random: gives numbers in [0, 1).
@@ -32,6 +40,7 @@ class Updating:
         clusters: Mapping[str, WatchedCluster],
         *,
         store: Store,
+        serving: Store,
         routes: KeptRoutes,
         letters: DeadLetters,
         clock: Clock,
@@ -40,12 +49,13 @@ class Updating:
     ) -> None:
         self._clusters = clusters
         self._kept = KeptUpdates(store)
+        self._servings = KeptServings(serving)
         self._routes = routes
         self._letters = letters
         self._clock = clock
         self._random = random
         self._tell = tell
-        self._followed: list[RollingUpdates] = []
+        self._followed: list[Deployed | RollingUpdates | Pairs] = []
 
     @property
     def problem(self) -> str | None:
@@ -55,27 +65,71 @@ class Updating:
     async def run(self) -> None:
         """Follow them, for ever."""
         await self._kept.load()
-        self._followed = [
-            RollingUpdates(
+        await self._servings.load()
+        await self._routes.loaded.wait()
+        for name, watched in self._clusters.items():
+            self._begin(name, watched)
+        async with asyncio.TaskGroup() as group:
+            for one in self._followed:
+                group.create_task(one.run(), name="releases by pods")
+
+    def _begin(self, name: str, watched: WatchedCluster) -> None:
+        """Those of one cluster."""
+        if watched.updates_by is None and watched.pairs_by is None:
+            return
+        deployed = Deployed(
+            name,
+            watched.cluster,
+            namespaces=watched.namespaces,
+            known=self._known(),
+            services=watched.pairs_by is not None,
+            clock=self._clock,
+        )
+        self._followed.append(deployed)
+        pairs: Pairs | None = None
+        if watched.pairs_by is not None:
+            pairs = Pairs(
                 name,
                 watched.cluster,
-                mesh=watched.updates_by,
-                namespaces=watched.namespaces,
-                kept=self._kept,
-                has_route=partial(self._has_route, name),
+                deployed=deployed,
+                mesh=watched.pairs_by,
+                kept=self._servings,
+                routes=self._routes,
                 letters=self._letters,
                 clock=self._clock,
                 random=self._random,
                 tell=self._tell,
             )
-            for name, watched in self._clusters.items()
-            if watched.updates_by is not None
-        ]
-        async with asyncio.TaskGroup() as group:
-            for one in self._followed:
-                group.create_task(one.run(), name="rolling updates")
+            self._followed.append(pairs)
+        if watched.updates_by is not None:
+            updates = RollingUpdates(
+                name,
+                watched.cluster,
+                deployed=deployed,
+                mesh=watched.updates_by,
+                kept=self._kept,
+                has_route=partial(self._has_route, name),
+                is_compared=_never if pairs is None else pairs.compares,
+                letters=self._letters,
+                clock=self._clock,
+                random=self._random,
+                tell=self._tell,
+            )
+            self._followed.append(updates)
+
+    def _known(self) -> Iterator[RouteKey]:
+        """What was there when it was last looked at: whose end is told, also where it came while no daemon ran."""
+        yield from (one.key for one in self._kept.all())
+        for one in self._servings.all():
+            yield one.key
+            for name in one.named:
+                yield key_of(DEPLOYMENTS, cluster=one.key.cluster, namespace=one.key.namespace, name=name)
 
     def _has_route(self, cluster: str, namespace: str, services: Sequence[str]) -> bool:
         """Whether a route names several destinations, one of them such a Service."""
         several = (one for one in self._routes.all() if one.key.cluster == cluster and len(one.uses) > 1)
         return any(use.to.namespace == namespace and use.to.service in services for one in several for use in one.uses)
+
+
+def _never(_seen: Deployment) -> bool:
+    return False

@@ -129,6 +129,7 @@ async def daemon(kube: KubeClient) -> AsyncIterator[Daemon]:
         {"home": there},
         store=MemoryStore(),
         updates=MemoryStore(),
+        serving=MemoryStore(),
         questions=Questions(MemoryStore()),
         awaited=waiting,
         letters=Letters(),

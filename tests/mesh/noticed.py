@@ -35,24 +35,29 @@ async def noticed(
     by: Watching = BY_ISTIO,
     store: MemoryStore | None = None,
     updates: MemoryStore | None = None,
+    serving: MemoryStore | None = None,
 ) -> AsyncIterator[dict[str, Release]]:
     """As long as it is entered, what is noticed in a namespace, by the ids under which it is announced.
 
     ``store``: where routes are kept, for whoever wants to know when one has been seen. ``updates``: where rolling updates are kept,
-    which are noticed then.
+    which are noticed then; ``serving``: the same of second Deployments.
     """
     found: dict[str, Release] = {}
     watched = replace(by.watched, manner=replace(by.watched.manner, mode="enforce"))
     owning = [kind.owning for kind in owners.kinds().values() if kind.owning is not None]
     there = {
         "home": WatchedCluster(
-            cluster=Cluster(kube, owning=owning), kinds={by.resource: watched}, updates_by="mesh" if updates is not None else None
+            cluster=Cluster(kube, owning=owning),
+            kinds={by.resource: watched},
+            updates_by="mesh" if updates is not None else None,
+            pairs_by="mesh" if serving is not None else None,
         )
     }
     watcher = RouteWatcher(
         there,
         store=store or MemoryStore(),
         updates=updates or MemoryStore(),
+        serving=serving or MemoryStore(),
         questions=Questions(MemoryStore()),
         awaited=AwaitedCanaries(MemoryStore(), clock=SystemClock(), wait_seconds=60.0),
         letters=Letters(),

@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from config.settings import Kubernetes
+from daemon import stored
 from daemon.aio.clock import SystemClock
 from daemon.errors import Conflict, Forbidden, NotFound, Refused
 from daemon.kube.applying import wrote_last
@@ -25,6 +26,7 @@ from daemon.meshes.podarms import PodsRouter
 from daemon.model import Action, ArmSpec, Outcome, Release
 from daemon.placement import ObjectName
 from daemon.sinks.kubernetesevents import KubernetesEvents, Place
+from daemon.watcher.keptserving import KeptServing
 from tests.hand import istio_objects
 from tests.hand.istio_cluster import client_of, delete, istio_cluster, post
 from tests.hand.istio_objects import NAMESPACE, SERVICE
@@ -371,13 +373,13 @@ async def test_an_image_that_a_hook_announces_minutes_before_it_takes_traffic_ge
     assert (release.namespace, release.artifact, release.observe) == (announced.NAMESPACE, "reg.example/web:2", False)
 
 
-def templated(number: int, pods: int, *, uid: str) -> Json:
+def templated(number: int, pods: int, *, uid: str, of: str = "till") -> Json:
     """A ReplicaSet as its Deployment's controller writes it."""
     labels = {"app": "till", "pod-template-hash": f"h{number}"}
     containers = [{"name": "till", "image": f"reg.example/till:{number}"}]
-    owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "till", "uid": uid, "controller": True}
+    owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": of, "uid": uid, "controller": True}
     metadata = {
-        "name": f"till-h{number}",
+        "name": f"{of}-h{number}",
         "labels": labels,
         "annotations": {"deployment.kubernetes.io/revision": str(number)},
         "ownerReferences": [owner],
@@ -387,12 +389,12 @@ def templated(number: int, pods: int, *, uid: str) -> Json:
     return {"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": metadata, "spec": spec}
 
 
-def made(number: int) -> Json:
+def made(number: int, *, of: str = "till") -> Json:
     """A pod of that ReplicaSet, with the proxy that a mesh adds."""
-    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": f"till-h{number}", "uid": f"uid-{number}", "controller": True}
+    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": f"{of}-h{number}", "uid": f"uid-{number}", "controller": True}
     metadata = {
-        "name": f"till-h{number}-1",
-        "generateName": f"till-h{number}-",
+        "name": f"{of}-h{number}-1",
+        "generateName": f"{of}-h{number}-",
         "labels": {"app": "till", "pod-template-hash": f"h{number}"},
         "ownerReferences": [owner],
     }
@@ -442,3 +444,59 @@ async def test_a_rolling_update_is_a_release_whose_arms_are_its_pods_and_over_wi
     assert placement.pods is not None
     arms = (placement.pods.baseline, placement.pods.canary)
     assert [[one.name for one in arm.pods or ()] for arm in arms] == [["till-h1-1"], ["till-h2-1"]]
+
+
+async def deploys(api: KubeApiServer, name: str, number: int) -> None:
+    """A Deployment as its controller brings it up: a template, a pod that is ready, and the counts that say so."""
+    apps, labels = "/apis/apps/v1/namespaces/stalls", {"app": "till"}
+    template = templated(number, 1, uid="")["spec"]["template"] | {"metadata": {"labels": labels}}
+    metadata = {"name": name, "annotations": {"deployment.kubernetes.io/revision": str(number)}}
+    spec = {"selector": {"matchLabels": labels}, "template": template}
+    deployment = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
+    item = await post(api, f"{apps}/deployments", deployment)
+    await post(api, f"{apps}/replicasets", templated(number, 1, uid=item["metadata"]["uid"], of=name))
+    await post(api, "/api/v1/namespaces/stalls/pods", made(number, of=name))
+    await says(api, f"{apps}/deployments/{name}", observedGeneration=1, replicas=1, updatedReplicas=1, readyReplicas=1)
+
+
+async def test_a_second_deployment_behind_a_service_is_one_release_over_restarts_and_over_when_it_is_scaled_down(
+    api: KubeApiServer, kube: KubeClient
+) -> None:
+    await post(api, "/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "stalls"}})
+    service = {"metadata": {"name": "till"}, "spec": {"selector": {"app": "till"}, "ports": [{"port": 80}]}}
+    await post(api, "/api/v1/namespaces/stalls/services", {"apiVersion": "v1", "kind": "Service", **service})
+    await deploys(api, "till", 1)
+    serving = MemoryStore()
+
+    def kept() -> KeptServing | None:
+        found = (stored.decode(one, KeptServing).value for one in serving.data.values())
+        return next((one for one in found if one.key.namespace == "stalls"), None)
+
+    async def is_seen() -> bool:
+        return kept() is not None
+
+    async def is_compared() -> bool:
+        return (one := kept()) is not None and one.pair is not None
+
+    async def is_over() -> bool:
+        return (one := kept()) is not None and one.pair is None
+
+    async with noticed(kube, "stalls", serving=serving) as found:
+        await until(is_seen, 30)
+        assert found == {}
+    await deploys(api, "till-canary", 2)
+    async with noticed(kube, "stalls", serving=serving) as found:
+        await until(is_compared, 30)
+    (release,) = found.values()
+    placement = await PodsRouter(kube).locate(release)
+    async with noticed(kube, "stalls", serving=serving) as again:
+        headers = {"Content-Type": "application/merge-patch+json"}
+        url = "/apis/apps/v1/namespaces/stalls/deployments/till-canary"
+        async with api.session() as session, session.patch(url, json={"spec": {"replicas": 0}}, headers=headers) as response:
+            assert response.status == 200, await response.text()
+        await until(is_over, 30)
+    assert again == {}
+    assert (release.service, release.artifact, release.strategy, release.observe) == ("till", "reg.example/till:2", "pods", True)
+    assert placement.pods is not None
+    arms = (placement.pods.baseline, placement.pods.canary)
+    assert [[one.name for one in arm.pods or ()] for arm in arms] == [["till-h1-1"], ["till-canary-h2-1"]]

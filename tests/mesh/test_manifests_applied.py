@@ -16,7 +16,7 @@ from daemon.errors import Blocked, Forbidden, NotAllowed
 from daemon.http.issuerkeys import NotShown
 from daemon.http.signedtokens import Issuers
 from daemon.kube.client import KubeClient
-from daemon.kube.resources import PODS, REPLICA_SETS, ROLLOUTS, Resource
+from daemon.kube.resources import PODS, REPLICA_SETS, ROLLOUTS, SERVICES, Resource
 from daemon.meshes.consulkubernetes.mesh import SERVICE_SPLITTERS
 from daemon.meshes.consulkubernetes.router import ConsulKubernetesRouter
 from daemon.meshes.gatewayapi.mesh import HTTP_ROUTES
@@ -31,8 +31,8 @@ from daemon.meshes.smi.router import TrafficSplitRouter
 from daemon.meshes.smi.trafficsplit import TRAFFIC_SPLITS
 from daemon.model import ArmSpec, Release
 from daemon.ports.routing import TrafficRouter
+from daemon.watcher.deployed import DEPLOYMENTS
 from daemon.watcher.reading import around
-from daemon.watcher.updates import DEPLOYMENTS
 from tests.hand import consul_objects, gateway_objects, linkerd_objects, split_objects
 from tests.hand.istio_cluster import client_of
 from tests.packaging.manifests import Json, collection, documents, the
@@ -210,7 +210,7 @@ async def test_the_same_role_is_enough_to_notice_releases_that_nobody_announces(
     )
     unread = (await around(kube, "noticed", owning=owning)).surroundings.unread
     assert sorted(one.split()[0] for one in unread) == sorted(kinds)
-    for resource in (ROLLOUTS, DEPLOYMENTS):
+    for resource in (ROLLOUTS, DEPLOYMENTS, SERVICES):
         with pytest.raises(Forbidden, match=resource.plural):
             await watched(kube, resource, namespace="noticed")
     await bind(api, "verdictd-observe", namespace="noticed")
@@ -220,7 +220,7 @@ async def test_the_same_role_is_enough_to_notice_releases_that_nobody_announces(
             raise Forbidden(said[0])
 
     await eventually(all_read)
-    for resource in (ROLLOUTS, CANARIES, DEPLOYMENTS):
+    for resource in (ROLLOUTS, CANARIES, DEPLOYMENTS, SERVICES):
         await watched(kube, resource, namespace="noticed")
     assert (await kube.list(REPLICA_SETS, namespace="noticed")).items == ()
 

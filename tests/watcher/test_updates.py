@@ -11,9 +11,9 @@ from daemon.aio.tasks import background
 from daemon.errors import InvalidInput, Unavailable
 from daemon.kube.resources import REPLICA_SETS
 from daemon.model import ArmSpec, Release
+from daemon.watcher.deployed import DEPLOYMENTS
 from daemon.watcher.endnotices import EndNotice
 from daemon.watcher.updatenotices import UpdateNotice
-from daemon.watcher.updates import DEPLOYMENTS
 from tests.discovery.test_updates import deployed, replica_set
 from tests.watcher.world import Json, World, service, two_versions, virtual_service
 

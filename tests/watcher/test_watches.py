@@ -70,6 +70,7 @@ async def test_a_route_of_the_gateway_api_that_begins_to_send_to_another_service
         there,
         store=world.store,
         updates=world.updates,
+        serving=world.serving,
         questions=Questions(world.asked),
         awaited=world.awaited,
         letters=world.letters,

@@ -265,6 +265,7 @@ class World:
     cluster: HandCluster = field(default_factory=HandCluster)
     store: MemoryStore = field(default_factory=MemoryStore)
     updates: MemoryStore = field(default_factory=MemoryStore)
+    serving: MemoryStore = field(default_factory=MemoryStore)
     asked: MemoryStore = field(default_factory=MemoryStore)
     letters: Letters = field(default_factory=Letters)
     clock: HandClock = field(default_factory=HandClock)
@@ -279,6 +280,7 @@ class World:
     by: Watching = BY_ISTIO
     updates_by: str | None = None
     turn: Turn = field(default_factory=Alone)
+    pairs_by: str | None = None
 
     def __post_init__(self) -> None:
         self.cluster.resource = self.by.resource
@@ -290,11 +292,12 @@ class World:
         manner = replace(watched.manner, mode=self.mode, guard_seconds=self.guard_seconds)
         cluster: Any = self.cluster
         kinds = {self.by.resource: replace(watched, manner=manner, pictured=pictured)}
-        there = {HOME: WatchedCluster(cluster=cluster, kinds=kinds, updates_by=self.updates_by)}
+        there = {HOME: WatchedCluster(cluster=cluster, kinds=kinds, updates_by=self.updates_by, pairs_by=self.pairs_by)}
         return RouteWatcher(
             there,
             store=self.store,
             updates=self.updates,
+            serving=self.serving,
             questions=Questions(self.asked),
             awaited=self.awaited,
             letters=self.letters,

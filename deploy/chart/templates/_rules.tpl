@@ -25,7 +25,7 @@
   resources: [pods, services]
   verbs: [list]
 - apiGroups: [""]
-  resources: [pods]
+  resources: [pods, services]
   verbs: [watch]
 - apiGroups: [networking.istio.io]
   resources: [virtualservices]

@@ -116,12 +116,17 @@ class Courier:
             if isinstance(notice, PersonWanted) and self._is_over(notice, queued):
                 await queued.done()
                 return
-            before, at = self._again.get(notice.release_id, (notice.id, 0.0))
-            if isinstance(notice, Sequel) and before != notice.id:
-                await queued.later(seconds=max(at - self._clock.now(), 0.0) + FIRST_PAUSE_SECONDS)
+            if isinstance(notice, Sequel) and (due_at := self._still_to_come(notice)) is not None:
+                await queued.later(seconds=max(due_at - self._clock.now(), 0.0) + FIRST_PAUSE_SECONDS)
                 return
             error = await self._attempt(notice)
             await self._answer(queued, notice, error)
+
+    def _still_to_come(self, notice: Sequel) -> float | None:
+        """When what was before it comes again; null where nothing does, and where that is overdue: another replica has had it."""
+        before, due_at = self._again.get(notice.release_id, (notice.id, 0.0))
+        is_overdue = self._clock.now() > due_at + self._attempt_seconds
+        return None if before == notice.id or is_overdue else due_at
 
     async def _answer(self, queued: QueuedNotice, notice: News, error: VerdictdError | None) -> None:
         """What came of an attempt, to the queue. What comes after it of its release waits for it, whose place it is to take."""

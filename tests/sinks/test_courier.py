@@ -305,3 +305,14 @@ async def test_what_came_after_a_verdict_that_was_given_up_is_tried_all_the_same
     after = Queued(clock=clock, sequel="traffic_left")
     await until_answered(one, after)
     assert after.answers == ["done"]
+
+
+async def test_what_came_after_a_verdict_does_not_wait_for_one_that_another_replica_has_told_meanwhile() -> None:
+    clock = HandClock()
+    target = Target(clock=clock, back_at=clock.time + 1.0)
+    one = courier(target, clock)
+    await one.deliver(Queued(clock=clock))
+    after = Queued(clock=clock, sequel="traffic_left")
+    await until_answered(one, after)
+    assert after.answers == ["done"]
+    assert sum(after.pauses) <= 60.0

@@ -28,10 +28,11 @@ from daemon.watcher.due import Due
 from daemon.watcher.endings import Ending
 from daemon.watcher.endnotices import EndNotice
 from daemon.watcher.kept import KeptRoutes, RouteKey, key_of
-from daemon.watcher.keptserving import KeptServing, KeptServings
+from daemon.watcher.keptserving import KeptPair, KeptServing, KeptServings
 from daemon.watcher.looking import UNSAID_POLICY
 from daemon.watcher.notices import Answer
 from daemon.watcher.pairing import Came, Found, came, is_to_come, paired
+from daemon.watcher.podsawaited import PodsAwaited
 from daemon.watcher.reading import Cluster
 from daemon.watcher.routed import route_between
 from daemon.watcher.updatenotices import UpdateNotice
@@ -53,6 +54,7 @@ class Pairs:
         mesh: by whose telemetry they are observed, its name in the settings.
         kept: who served; loaded.
         routes: what is known of routes.
+        waiting: announcements that may be of one.
         letters: where those go that are refused.
         random: gives numbers in [0, 1).
         tell: hears of what begins and what is over.
@@ -67,6 +69,7 @@ class Pairs:
         mesh: str,
         kept: KeptServings,
         routes: KeptRoutes,
+        waiting: PodsAwaited,
         letters: DeadLetters,
         clock: Clock,
         random: Callable[[], float],
@@ -78,6 +81,7 @@ class Pairs:
         self._mesh = mesh
         self._kept = kept
         self._routes = routes
+        self._waiting = waiting
         self._letters = letters
         self._clock = clock
         self._random = random
@@ -104,12 +108,16 @@ class Pairs:
 
     async def run(self) -> None:
         """Look at what changes, for ever; cancel it to end it."""
-        while True:
-            await self._due.wait()
-            await self._clock.sleep(_COALESCED_SECONDS)
-            self._due.soon(self._concerned())
-            for key in self._due.take():
-                await self._look(key)
+        self._waiting.follow(self._announced)
+        try:
+            while True:
+                await self._due.wait()
+                await self._clock.sleep(_COALESCED_SECONDS)
+                self._due.soon(self._concerned())
+                for key in self._due.take():
+                    await self._look(key)
+        finally:
+            self._waiting.unfollow(self._announced)
 
     def _key(self, namespace: str, name: str) -> RouteKey:
         return key_of(SERVICES, cluster=self._name, namespace=namespace, name=name)
@@ -124,7 +132,15 @@ class Pairs:
     def _route_changed(self, key: RouteKey) -> None:
         """What it says may be about two that are compared."""
         if key.cluster == self._name:
-            self._due.soon(one.key for one in self._kept.all() if one.pair is not None and one.key.cluster == self._name)
+            self._due.soon(self._compared())
+
+    def _announced(self) -> None:
+        """It may be of two that are compared."""
+        there = self._waiting.namespaces
+        self._due.soon(key for key in self._compared() if key.namespace in there)
+
+    def _compared(self) -> list[RouteKey]:
+        return [one.key for one in self._kept.all() if one.pair is not None and one.key.cluster == self._name]
 
     def _concerned(self) -> set[RouteKey]:
         """The Services behind which changed Deployments are or were."""
@@ -165,7 +181,24 @@ class Pairs:
         elif found.found is not None and found.after is not None and chooser is not None:
             await self._opens(found.after, found.found, chooser)
         else:
+            if chooser is not None and kept is not None and kept.pair is not None and key.namespace in self._waiting.namespaces:
+                await self._offer(key, kept.pair, chooser)
             await self._settle(key, found.after)
+
+    async def _offer(self, key: RouteKey, pair: KeptPair, chooser: Chooser) -> None:
+        """Those that wait may have waited for two that are compared."""
+        there = self._deployed.deployments(key.namespace)
+        old, new = there.get(pair.baseline.name), there.get(pair.canary.name)
+        if old is None or new is None:
+            return
+        try:
+            release = await self._release(key, Found(old=old, new=new), chooser)
+        except VerdictdError as error:
+            log.debug("two that are compared cannot be read now", extra={"service": str(key), "reason": str(error)})
+            self._due.after(key, _AGAIN_SECONDS[1])
+            return
+        if release is not None:
+            self._waiting.offer(key, release, again=partial(self._due.after, key, _AGAIN_SECONDS[1]))
 
     async def _opens(self, after: KeptServing, found: Found, chooser: Chooser) -> None:
         key = after.key
@@ -244,6 +277,7 @@ class Pairs:
         match answer:
             case Answer.SAFE:
                 await self._settle(safe.key, safe)
+                self._announced()
             case Answer.REFUSED:
                 await self._settle(refused.key, refused)
             case Answer.AGAIN:

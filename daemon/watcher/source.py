@@ -107,6 +107,8 @@ class RouteWatcher:
             store=self._updates,
             serving=self._serving,
             routes=kept,
+            awaited=self._awaited,
+            questions=self._questions,
             letters=self._letters,
             clock=self._clock,
             random=self._random,

@@ -37,6 +37,7 @@ from daemon.watcher.kept import RouteKey
 from daemon.watcher.keptupdates import KeptUpdate, KeptUpdates
 from daemon.watcher.looking import UNSAID_POLICY
 from daemon.watcher.notices import Answer
+from daemon.watcher.podsawaited import PodsAwaited
 from daemon.watcher.reading import Cluster, annotations_of
 from daemon.watcher.updatenotices import UpdateNotice
 
@@ -67,6 +68,7 @@ class RollingUpdates:
         kept: those that are watched; loaded.
         has_route: whether a route tells versions of one of these Services of a namespace apart.
         is_compared: whether a Deployment is compared with another one, so that its update is part of that.
+        waiting: announcements that may be of one.
         letters: where those go that are refused.
         random: gives numbers in [0, 1).
         tell: hears of what begins and what is over.
@@ -82,6 +84,7 @@ class RollingUpdates:
         kept: KeptUpdates,
         has_route: Callable[[str, Sequence[str]], bool],
         is_compared: Callable[[Deployment], bool],
+        waiting: PodsAwaited,
         letters: DeadLetters,
         clock: Clock,
         random: Callable[[], float],
@@ -94,6 +97,7 @@ class RollingUpdates:
         self._kept = kept
         self._has_route = has_route
         self._is_compared = is_compared
+        self._waiting = waiting
         self._letters = letters
         self._clock = clock
         self._random = random
@@ -111,11 +115,20 @@ class RollingUpdates:
 
     async def run(self) -> None:
         """Look at what changes, for ever; cancel it to end it."""
-        while True:
-            await self._due.wait()
-            await self._clock.sleep(_COALESCED_SECONDS)
-            for key in self._due.take():
-                await self._look(key)
+        self._waiting.follow(self._announced)
+        try:
+            while True:
+                await self._due.wait()
+                await self._clock.sleep(_COALESCED_SECONDS)
+                for key in self._due.take():
+                    await self._look(key)
+        finally:
+            self._waiting.unfollow(self._announced)
+
+    def _announced(self) -> None:
+        """It may be of one that is watched."""
+        there = self._waiting.namespaces
+        self._due.soon(one.key for one in self._kept.all() if one.key.cluster == self._name and one.key.namespace in there)
 
     def _changed(self, key: RouteKey) -> None:
         if key.kind == DEPLOYMENTS.kind:
@@ -147,6 +160,8 @@ class RollingUpdates:
         self._standing.works()
         if found is None or (kept is not None and kept.release_id == found.release_id):
             self._free(key)
+            if found is not None:
+                self._waiting.offer(key, found.release, again=partial(self._put_off, key))
             return
         self._tell(
             UpdateNotice(
@@ -220,6 +235,7 @@ class RollingUpdates:
             self._put_off(key)
             return
         self._free(key)
+        self._announced()
 
     async def _ended(self, key: RouteKey, answer: Answer) -> None:
         try:

@@ -11,6 +11,8 @@ from daemon.aio.clock import Clock
 from daemon.discovery.updates import Deployment
 from daemon.ports.durable import Store
 from daemon.ports.events import DeadLetters
+from daemon.questions import Questions
+from daemon.watcher.awaited import AwaitedCanaries
 from daemon.watcher.deployed import DEPLOYMENTS, Deployed
 from daemon.watcher.endnotices import EndNotice
 from daemon.watcher.kept import KeptRoutes, RouteKey, key_of
@@ -18,6 +20,8 @@ from daemon.watcher.keptserving import KeptServings
 from daemon.watcher.keptupdates import KeptUpdates
 from daemon.watcher.lookout import WatchedCluster
 from daemon.watcher.pairs import Pairs
+from daemon.watcher.patience import Patience
+from daemon.watcher.podsawaited import PodsAwaited
 from daemon.watcher.updatenotices import UpdateNotice
 from daemon.watcher.updates import RollingUpdates
 
@@ -30,6 +34,7 @@ class Updating:
         store: where rolling updates that are watched are kept.
         serving: where it is kept who served each Service.
         routes: what is known of routes.
+        awaited, questions: announcements that wait for their canaries, and what was asked of them.
         letters: where those go that are refused.
         random: gives numbers in [0, 1).
         tell: hears of what begins and what is over.
@@ -42,6 +47,8 @@ class Updating:
         store: Store,
         serving: Store,
         routes: KeptRoutes,
+        awaited: AwaitedCanaries,
+        questions: Questions,
         letters: DeadLetters,
         clock: Clock,
         random: Callable[[], float],
@@ -51,6 +58,8 @@ class Updating:
         self._kept = KeptUpdates(store)
         self._servings = KeptServings(serving)
         self._routes = routes
+        patience = Patience(awaited, questions=questions, letters=letters, clock=clock)
+        self._waiting = PodsAwaited(awaited, patience=patience, letters=letters, tell=tell)
         self._letters = letters
         self._clock = clock
         self._random = random
@@ -95,6 +104,7 @@ class Updating:
                 mesh=watched.pairs_by,
                 kept=self._servings,
                 routes=self._routes,
+                waiting=self._waiting,
                 letters=self._letters,
                 clock=self._clock,
                 random=self._random,
@@ -110,6 +120,7 @@ class Updating:
                 kept=self._kept,
                 has_route=partial(self._has_route, name),
                 is_compared=_never if pairs is None else pairs.compares,
+                waiting=self._waiting,
                 letters=self._letters,
                 clock=self._clock,
                 random=self._random,

@@ -15,6 +15,7 @@ from pathlib import Path
 from config.errors import ConfigError
 from config.policy import Policy
 from config.settings import Settings
+from config.urls import EMBEDDED
 from daemon import __version__, connectors, logs
 from daemon.aio import interpreter, looplag
 from daemon.aio.clock import Clock, SystemClock
@@ -43,6 +44,7 @@ from daemon.questions import Questions
 from daemon.recorder import Recorder
 from daemon.recordingshelf import RecordingShelf
 from daemon.replicas.keeper import Keeper
+from daemon.replicas.solo import Solo
 from daemon.replicas.turn import WATCH_SLOT, Alone, SlotTurn
 from daemon.telemetries import open_telemetry
 from daemon.watcher.opening import awaited
@@ -134,6 +136,10 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
             bus = await stack.enter_async_context(
                 open_bus(settings.nats, cluster=settings.cluster, keep=settings.keep, hearing=hearing, shared=shared)
             )
+            solo = None if shared or settings.nats.url == EMBEDDED else _solo(settings, bus=bus, clock=clock, metrics=metrics)
+            if solo is not None:
+                await solo.comes()
+                await stack.enter_async_context(solo.at_work(stop))
             waiting = awaited(settings, bus=bus, clock=clock)
             keeper = _keeper(settings, bus=bus, clock=clock, metrics=metrics) if shared else None
             given = ConnectorContext(
@@ -176,7 +182,8 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
             await stack.enter_async_context(background(shelf.look_after(engine.running)))
 
         def readiness() -> Components:
-            return Components(needed={"nats": bus.pulse.problem, **engine.problems}, helpful=engine.handicaps)
+            beside = {} if solo is None or solo.problem is None else {"replicas": solo.problem}
+            return Components(needed={"nats": bus.pulse.problem, **beside, **engine.problems}, helpful=engine.handicaps)
 
         app = create_app(
             ApiPorts(
@@ -268,3 +275,8 @@ def _ports(
 
 def _keeper(settings: Settings, *, bus: Bus, clock: Clock, metrics: Metrics) -> Keeper:
     return Keeper(bus.replicas, lease_seconds=settings.replicas.lease_seconds, clock=clock, meter=metrics)
+
+
+def _solo(settings: Settings, *, bus: Bus, clock: Clock, metrics: Metrics) -> Solo:
+    """Nobody else can reach a broker of our own: there is none beside it."""
+    return Solo(bus.replicas, lease_seconds=settings.replicas.lease_seconds, clock=clock, meter=metrics)

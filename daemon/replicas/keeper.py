@@ -2,7 +2,7 @@
 
 Two loops. One renews the sign of life, by compare-and-set on its own last one; when that has been overwritten, this replica was
 taken for dead, and joins anew under another name. The other looks at the table and at the others' signs. Who is silent for a whole
-lease has its sign overwritten first, and only then leaves the table: of a renewal and a removal at the same moment one is first.
+lease has its sign overwritten first, and only then leaves the table.
 
 While the store is away nobody can be taken for dead, and nobody is: time in which nothing could be read counts for nothing.
 """
@@ -10,7 +10,6 @@ While the store is away nobody can be taken for dead, and nobody is: time in whi
 import asyncio
 import logging
 import uuid
-from collections.abc import Mapping
 from itertools import count
 from typing import Final
 
@@ -18,23 +17,23 @@ import msgspec
 
 from daemon.aio.backoff import jittered, pauses
 from daemon.aio.clock import Clock
-from daemon.errors import Conflict, Refused, VerdictdError
-from daemon.ports.durable import Kept, Store
+from daemon.errors import Conflict, VerdictdError
+from daemon.ports.durable import Store
 from daemon.ports.service import Meter
 from daemon.ports.sharing import Moves, Of
-from daemon.replicas.lease import Heard, Lease
+from daemon.replicas.lease import Lease
+from daemon.replicas.others import DEAD, TABLE, Others, read_table, sign
 from daemon.replicas.slots import slot_of
+from daemon.replicas.solo import Before
 from daemon.replicas.table import Table
 from daemon.standing import Standing
 
 log = logging.getLogger(__name__)
 
-TABLE: Final = "table"
 _RENEWALS_IN_A_LEASE: Final = 4
 _LOOK_SECONDS: Final = 0.25
 _LEAVE_SECONDS: Final = 1.0
 _PAUSES_SECONDS: Final = (0.05, 0.1, 0.2)
-_DEAD: Final = b""
 
 
 class Keeper:
@@ -62,14 +61,17 @@ class Keeper:
         self._lease: Lease | None = None
         self._renewed = asyncio.Event()
         self._own_revision = 0
-        self._heard: dict[str, Heard] = {}
+        self._others = Others(store, lease_seconds=lease_seconds, clock=clock)
+        self._before = Before(store, lease_seconds=lease_seconds, clock=clock)
         self._table = Table()
         self._active: frozenset[int] = frozenset()
 
     @property
     def problem(self) -> str | None:
         """Why it cannot be sure of its part now; null while it can."""
-        return None if self.is_sure() else self._standing.problem or "it has not joined the other replicas yet"
+        if not self.is_sure():
+            return self._standing.problem or "it has not joined the other replicas yet"
+        return self._before.problem
 
     def slot_of(self, of: Of) -> int:
         """See ``Sharing``."""
@@ -115,7 +117,8 @@ class Keeper:
             if lost:
                 moves.lost(lost)
             self.name, self._own_revision = next(self._names), 0
-            self._table, self._heard = Table(), {}
+            self._table = Table()
+            self._others.forget()
 
     async def leave(self) -> None:
         """See ``Sharing``."""
@@ -147,16 +150,16 @@ class Keeper:
     async def _renewed_in_time(self) -> bool:
         """Show that we live; false: we are taken for dead. Where an answer was lost the sign may be there all the same."""
         sent_at = self._clock.monotonic()
-        sign = msgspec.json.encode(sent_at)
+        words = msgspec.json.encode(sent_at)
         try:
-            self._own_revision = await self._store.put(_sign(self.name), sign, over=self._own_revision)
+            self._own_revision = await self._store.put(sign(self.name), words, over=self._own_revision)
         except Conflict:
-            kept = await self._store.get(_sign(self.name))
+            kept = await self._store.get(sign(self.name))
             if kept is None:
                 if not await self._is_emptied():
                     return False
-                self._own_revision = await self._store.put(_sign(self.name), sign, over=0)
-            elif kept.value == _DEAD:
+                self._own_revision = await self._store.put(sign(self.name), words, over=0)
+            elif kept.value == DEAD:
                 return False
             else:
                 # An earlier attempt of ours, whose answer was lost; how early it was sent stands in it.
@@ -168,7 +171,7 @@ class Keeper:
 
     async def _is_emptied(self) -> bool:
         """Whether somebody has emptied the store: who is taken for dead leaves the table before its sign goes."""
-        table, revision = await self._read()
+        table, revision = await read_table(self._store, now=self._clock.now())
         return self.is_sure() and self.name in (table if revision else self._table).members
 
     # --- the table --------------------------------------------------------------------------------------------------
@@ -180,14 +183,15 @@ class Keeper:
         while True:
             try:
                 if not has_joined:
-                    has_joined = await self._joined()
+                    has_joined = await self._joined() and await self._before.has_gone()
                 elif not await self._looked(moves):
                     return
             except Conflict:
                 await self._clock.sleep(next(back_off))
             except VerdictdError as error:
                 self._failed(error)
-                self._heard.clear()  # who could not be heard was not silent
+                self._others.forget()
+                self._before.forget()
                 await self._clock.sleep(next(back_off))
             else:
                 back_off = pauses(_PAUSES_SECONDS)
@@ -195,7 +199,7 @@ class Keeper:
 
     async def _joined(self) -> bool:
         """Raises ``Conflict``, and as the store does: it may be in the table or not."""
-        table, revision = await self._read()
+        table, revision = await read_table(self._store, now=self._clock.now())
         if self.name not in table.members:
             await self._store.put(TABLE, msgspec.json.encode(table.joined_by(self.name)), over=revision)
             log.info("joined the other replicas", extra={"replica": self.name, "others": len(table.members)})
@@ -203,19 +207,19 @@ class Keeper:
 
     async def _looked(self, moves: Moves) -> bool:
         """One look; false: it is not in the table any more. Raises as ``_joined``."""
-        table, revision = await self._read()
+        table, revision = await read_table(self._store, now=self._clock.now())
         if not revision and self.is_sure() and self.name in self._table.members:
             table = self._table  # somebody has emptied the store: as all were to do it is still ours to say
             revision = await self._store.put(TABLE, msgspec.json.encode(table), over=0)
             log.warning("the table of replicas was gone, and is put there again", extra={"replica": self.name})
         if self.name not in table.members:
             return False
-        if gone := await self._dead(table):
+        if gone := await self._others.dead([name for name in table.members if name != self.name]):
             table = table.without(gone)
             revision = await self._store.put(TABLE, msgspec.json.encode(table), over=revision)
             log.warning("replicas are gone, and their work is shared out", extra={"gone": sorted(gone), "replica": self.name})
             for name in gone:
-                await self._store.delete(_sign(name))
+                await self._store.delete(sign(name))
         self._take(table, moves)
         if due := table.due_from(self.name):
             giving = due & self._active
@@ -237,69 +241,17 @@ class Keeper:
         if gained:
             moves.gained(gained)
 
-    async def _dead(self, table: Table) -> frozenset[str]:
-        """Those that were silent for a whole lease; their signs are overwritten, so that they know."""
-        others = [name for name in table.members if name != self.name]
-        async with asyncio.TaskGroup() as group:
-            looks = {name: group.create_task(self._sign_of(name)) for name in others}
-        signs = {name: _answer(look.result()) for name, look in looks.items()}
-        now = self._clock.monotonic()
-        self._heard = {
-            name: self._heard.get(name, Heard(revision=0, at=now)).again(0 if sign is None else sign.revision, now=now)
-            for name, sign in signs.items()
-        }
-        return frozenset([name for name in others if await self._is_dead(name, signs, now=now)])
-
-    async def _is_dead(self, name: str, signs: Mapping[str, Kept | None], *, now: float) -> bool:
-        sign = signs[name]
-        if sign is not None and sign.value == _DEAD:
-            return True
-        if not self._heard[name].is_silent(now, lease_seconds=self._lease_seconds):
-            return False
-        try:
-            await self._store.put(_sign(name), _DEAD, over=0 if sign is None else sign.revision)
-        except Conflict:
-            return False
-        return True
-
-    async def _sign_of(self, name: str) -> Kept | VerdictdError | None:
-        """As a value: a group that fails while it is cancelled would forget that it was."""
-        try:
-            return await self._store.get(_sign(name))
-        except VerdictdError as error:
-            return error
-
-    async def _read(self) -> tuple[Table, int]:
-        """The table; a new one, whose numbers are larger than all that was before, where there is none that can be read."""
-        kept = await self._store.get(TABLE)
-        try:
-            table = None if kept is None else msgspec.json.decode(kept.value, type=Table)
-        except msgspec.MsgspecError as error:
-            raise Refused(f"the table of replicas cannot be read: {error}") from error
-        return table or Table(number=int(self._clock.now() * 1000.0)), 0 if kept is None else kept.revision
-
     async def _left(self) -> bool:
         """Whether it is out of the table; else it was changed at the same moment. Raises as the store does."""
-        table, revision = await self._read()
+        table, revision = await read_table(self._store, now=self._clock.now())
         if self.name in table.members:
             try:
                 await self._store.put(TABLE, msgspec.json.encode(table.without({self.name})), over=revision)
             except Conflict:
                 return False
-        await self._store.delete(_sign(self.name))
+        await self._store.delete(sign(self.name))
         return True
 
     def _failed(self, error: VerdictdError) -> None:
         self._meter.failed("replicas", error)
         self._standing.fails(str(error))
-
-
-def _sign(name: str) -> str:
-    """Its key."""
-    return f"sign-{name}"
-
-
-def _answer(found: Kept | VerdictdError | None) -> Kept | None:
-    if isinstance(found, VerdictdError):
-        raise found
-    return found

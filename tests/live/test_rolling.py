@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from daemon import recordings
+from daemon import app, recordings
 from daemon.bus import subjects
 from daemon.bus.address import BrokerAddress
 from daemon.bus.connection import connected
@@ -49,14 +49,19 @@ class Fleet:
     running: list[tuple[Field, Child]]
     started: int = 0
 
-    async def comes(self, version: str) -> None:
-        """One more, until it is ready."""
+    async def starts(self, version: str, *, count: int) -> tuple[Field, Child]:
+        """One more, which is told that it is one of so many."""
         self.started += 1
         (folder := self.field.folder / f"{self.started}-{version}").mkdir()
         (port,) = free_ports(1)
-        place = replace(self.field, folder=folder, port=port)
+        over = {**self.field.settings_over, "replicas": {"count": count}}
+        place = replace(self.field, folder=folder, port=port, settings_over=over)
         argv = [sys.executable, "-m", "tests.live.versions", version, str(place.settings())]
-        process = await self.stack.enter_async_context(child(folder.name, argv, log=folder / "verdictd.log"))
+        return place, await self.stack.enter_async_context(child(folder.name, argv, log=folder / "verdictd.log"))
+
+    async def comes(self, version: str, *, count: int = 2) -> None:
+        """One more, until it is ready."""
+        place, process = await self.starts(version, count=count)
         await place.ready()
         self.running.append((place, process))
 
@@ -64,8 +69,7 @@ class Fleet:
         """As when its pod is deleted: told to end, and waited for."""
         _, process = self.running.pop(0)
         process.terminate()
-        async with asyncio.timeout(STOPPED_WITHIN_SECONDS):
-            assert await process.process.wait() == 0
+        assert await code_of(process) == 0
 
     async def updated(self, version: str, release_id: str) -> None:
         """Each replica is followed by one of this version, with ``maxSurge: 1`` and ``maxUnavailable: 0``; the watch goes on."""
@@ -92,11 +96,17 @@ class Fleet:
         return document
 
 
+async def code_of(process: Child) -> int:
+    """With which code it ends."""
+    async with asyncio.timeout(STOPPED_WITHIN_SECONDS):
+        return await process.process.wait()
+
+
 @asynccontextmanager
-async def two_of(version: str, tmp_path: Path) -> AsyncIterator[Fleet]:
-    """Two replicas of a version behind which a canary is fine, with one folder of recordings between them."""
+async def fleet_of(version: str, tmp_path: Path, *, count: int) -> AsyncIterator[Fleet]:
+    """So many daemons of a version behind which a canary is fine, with one folder of recordings between them."""
     (broker_folder := tmp_path / "broker").mkdir()
-    over = {**UNHURRIED, "replicas": {"count": 2}, "recordings": {"directory": str(tmp_path / "recordings")}}
+    over = {**UNHURRIED, "recordings": {"directory": str(tmp_path / "recordings")}}
     async with (
         nats_server(broker_folder) as broker,
         field_of(tmp_path, canary=Behaviour(), settings_over=over) as field,
@@ -104,8 +114,8 @@ async def two_of(version: str, tmp_path: Path) -> AsyncIterator[Fleet]:
     ):
         field.nats_url, field.tick_seconds = broker.url, TICK_SECONDS
         fleet = Fleet(field=field, stack=stack, running=[])
-        for _ in range(2):
-            await fleet.comes(version)
+        for _ in range(count):
+            await fleet.comes(version, count=count)
         yield fleet
 
 
@@ -117,7 +127,7 @@ async def two_of(version: str, tmp_path: Path) -> AsyncIterator[Fleet]:
 async def test_replicas_are_updated_one_after_the_other_in_the_middle_of_a_watch_that_loses_no_three_ticks_and_ends_once(
     course: Sequence[str], tmp_path: Path
 ) -> None:
-    async with two_of(course[0], tmp_path) as fleet:
+    async with fleet_of(course[0], tmp_path, count=2) as fleet:
         (first, _), _ = fleet.running
         release_id = await first.submit()
         await fleet.ticks(release_id)
@@ -133,6 +143,30 @@ async def test_replicas_are_updated_one_after_the_other_in_the_middle_of_a_watch
         await account(place, record)
     assert len([mark for mark in record.marks if mark.step == HELD]) >= len(course), "each version has had it"
     without_a_gap(tmp_path / "recordings" / f"{release_id}.jsonl", record)
+
+
+async def test_one_that_is_alone_gives_way_to_two_in_the_middle_of_a_watch_and_none_that_is_alone_runs_beside_them(
+    tmp_path: Path,
+) -> None:
+    """As where a Deployment of one becomes one of two that is updated without a gap."""
+    async with fleet_of("today", tmp_path, count=1) as fleet:
+        ((first, alone),) = fleet.running
+        release_id = await first.submit()
+        await fleet.ticks(release_id)
+        fleet.running.clear()
+        for _ in range(2):
+            await fleet.comes("today")
+        assert await code_of(alone) == app.EXIT_UNAVAILABLE
+        assert "it has given way to them" in alone.log.read_text()
+        await fleet.ticks(release_id)
+        _, beside = await fleet.starts("today", count=1)
+        assert await code_of(beside) == app.EXIT_USAGE
+        assert "replicas.count: 1, and 2 that share the work watch the same cluster through this NATS" in beside.log.read_text()
+        await fleet.field.backends["v2"].behave(FAILING)
+        place, _ = fleet.running[0]
+        record = await place.record(release_id)
+        await account(place, record)
+    replays(tmp_path / "recordings" / f"{release_id}.jsonl", record)
 
 
 async def account(place: Field, record: Record) -> None:
@@ -152,5 +186,10 @@ def without_a_gap(recording: Path, record: Record) -> None:
     logger.info("of %d ticks: at most %.2f ticks from one to the next, and %.2f unseen", len(ticks), max(apart), max(unseen))
     assert max(apart) <= LONGEST_GAP_TICKS
     assert max(unseen) <= LONGEST_GAP_TICKS
+    replays(recording, record)
+
+
+def replays(recording: Path, record: Record) -> None:
+    """What was recorded is what was judged, to the verdict."""
     replayed = replay_file(recording)
     assert (replayed.verdict, replayed.decided_at_tick) == ("rollback", record.verdict.ticks)

@@ -17,7 +17,8 @@ from daemon.bus.opening import open_bus
 from daemon.bus.store import KvStore
 from daemon.errors import Unavailable
 from daemon.ports.durable import Kept, Store
-from daemon.replicas.keeper import TABLE, Keeper
+from daemon.replicas.keeper import Keeper
+from daemon.replicas.others import TABLE
 from daemon.replicas.slots import SLOTS
 from daemon.replicas.table import Table
 from tests.hand.broker import broker

@@ -167,6 +167,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
             keeper=keeper,
         )
         engine = Engine(ports)
+        metrics.watch_announcements(lambda: 0 if waiting is None else len(waiting.all()))
         metrics.watch_nats(
             Broker(
                 connected=lambda: bus.ready,
@@ -191,6 +192,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
                 verdicts=engine,
                 freezes=engine,
                 questions=Questions(bus.questions),
+                awaiting=waiting,
                 feed=engine,
                 dead_letters=bus.dead_letters,
                 event_log=bus.event_log,

@@ -20,6 +20,7 @@ from config import address
 from daemon import names, stored
 from daemon.errors import Forbidden, InvalidInput, NotFound, Refused, TimedOut, TransientError, Unavailable, VerdictdError
 from daemon.model import Freeze, OpenQuestion, Record, Release, ReleaseView, Said, Verdict
+from daemon.ports.awaiting import WaitingAnnouncement
 
 _ANSWER_SECONDS = 10.0
 _MAX_BYTES = 64 * 1024 * 1024
@@ -51,6 +52,10 @@ class _Freezes(msgspec.Struct, kw_only=True):
 
 class _Questions(msgspec.Struct, kw_only=True):
     questions: tuple[OpenQuestion, ...]
+
+
+class _Waiting(msgspec.Struct, kw_only=True):
+    waiting: tuple[WaitingAnnouncement, ...] = ()
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -147,6 +152,14 @@ class ApiClient:
         path = "/v1/questions" if namespace is None else f"/v1/questions?{urlencode({'namespace': namespace})}"
         try:
             return self._call("GET", path, _Questions).questions
+        except NotFound:
+            return ()
+
+    def waiting(self, namespace: str | None) -> Sequence[WaitingAnnouncement]:
+        """What waits for its canary in a namespace, or (null) in all; of a daemon that has none wait, nothing."""
+        path = "/v1/waiting" if namespace is None else f"/v1/waiting?{urlencode({'namespace': namespace})}"
+        try:
+            return self._call("GET", path, _Waiting).waiting
         except NotFound:
             return ()
 

@@ -15,6 +15,7 @@ import msgspec
 from analyzers.ruling import Finding
 from daemon.errors import VerdictdError
 from daemon.model import Action, Freeze, OpenQuestion, Outcome, ReleaseView, Stage, TimedStep, Verdict
+from daemon.ports.awaiting import WaitingAnnouncement
 
 _BAR = 20
 _HEARTBEAT_SECONDS = 14.0
@@ -128,6 +129,14 @@ def question_lines(question: OpenQuestion) -> list[str]:
     since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(question.since))
     lines = [f"QUESTION since {since} about {question.about}: {question.question}", f"  {question.answer}"]
     return [clean(line) for line in lines]
+
+
+def waiting_lines(waiting: WaitingAnnouncement) -> list[str]:
+    """An announcement that waits for its canary, and a line for what each route says of it."""
+    since, until = (time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at)) for at in (waiting.since, waiting.until))
+    told = f"WAITING since {since} until {until} in {waiting.namespace}: a {waiting.waits_for} to take traffic"
+    lines = [f"{told}, announced by {waiting.sender or 'somebody'} ({waiting.id})"]
+    return [clean(line) for line in (*lines, *(f"  {one.route}: {one.why}" for one in waiting.routes))]
 
 
 def signal_lines(view: ReleaseView) -> list[str]:

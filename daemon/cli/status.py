@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> Exit:
         print(rendering.as_json(views))
     else:
         table = rendering.table(views) if views else ["no releases"]
-        lines = [*(rendering.frozen_line(freeze) for freeze in api.freezes()), *_questions(api, options.namespace), *table]
+        lines = [*(rendering.frozen_line(freeze) for freeze in api.freezes()), *_asked(api, options.namespace), *table]
         print("\n".join(lines))
     return Exit.OK
 
@@ -46,10 +46,11 @@ def _views(api: ApiClient, options: argparse.Namespace) -> Sequence[ReleaseView]
     ]
 
 
-def _questions(api: ApiClient, namespace: str | None) -> list[str]:
-    """What is asked; where that cannot be known now, the releases are shown all the same."""
+def _asked(api: ApiClient, namespace: str | None) -> list[str]:
+    """What waits for its canary, and what is asked; where that cannot be known now, the releases are shown all the same."""
     try:
-        return [line for question in api.questions(namespace) for line in rendering.question_lines(question)]
+        waiting = [line for one in api.waiting(namespace) for line in rendering.waiting_lines(one)]
+        return [*waiting, *(line for question in api.questions(namespace) for line in rendering.question_lines(question))]
     except TransientError as error:
         return [rendering.clean(f"what is asked is not known now: {error}")]
 

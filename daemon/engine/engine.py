@@ -48,6 +48,7 @@ _FINISH_REVERTS_SECONDS = 2.0
 _FLUSH_SECONDS = 0.5
 _RECOVERY_PATIENCE_SECONDS = 5.0
 _FREEZES_SECONDS = 1.0
+_OUTLINES_SECONDS = 10.0
 _OUTLINE_SECONDS = 1.0
 """How often it is looked whether another replica has made a release of an announcement that waits, for each that asks."""
 
@@ -405,6 +406,7 @@ class Engine:
                 )
                 group.create_task(sharing.run(moves), name="replicas")
                 group.create_task(self._follow_freezes(), name="freezes")
+                group.create_task(self._follow_outlines(), name="announcements that wait")
                 group.create_task(carrier.answer(sharing.me, self._answered), name="words of other replicas")
             for ticker in self._tickers:
                 group.create_task(ticker.run(), name=f"ticks {ticker.name}")
@@ -418,6 +420,15 @@ class Engine:
                 await self._freezes.follow()
             except VerdictdError as error:
                 self._ports.meter.failed("freezes", error)
+
+    async def _follow_outlines(self) -> None:
+        """What waits at another replica, and does no more, is known here soon."""
+        while True:
+            await self._ports.clock.sleep(_OUTLINES_SECONDS)
+            try:
+                await self._outlines.load()
+            except VerdictdError as error:
+                self._ports.meter.failed("announcements", error)
 
     async def _answered(self, words: bytes) -> bytes:
         """What another replica has carried here. Where it has moved on meanwhile, it is carried there by whoever asks again."""

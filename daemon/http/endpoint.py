@@ -20,6 +20,7 @@ from daemon.http.guard import Guard
 from daemon.http.metrics.meter import Metrics
 from daemon.http.problems import Handler
 from daemon.http.waiting import Waiting
+from daemon.ports.awaiting import Awaiting
 from daemon.ports.events import DeadLetters, EventLog
 from daemon.ports.service import Feed, FreezeService, ReleaseService, Verdicts
 from daemon.questions import Questions
@@ -96,6 +97,7 @@ class ApiPorts:
 
     Attributes:
         questions: that somebody must answer.
+        awaiting: where announcements wait for their canaries; null: nowhere.
         feed: the changes of releases, for what streams them.
         dead_letters: for what an endpoint has taken and cannot use.
         event_log: for events that an endpoint has taken, and whose sender is answered when they are kept.
@@ -123,6 +125,7 @@ class ApiPorts:
     policies: Sequence[str] = ("default",)
     cluster: str = "default"
     recordings: Path | None = None
+    awaiting: Awaiting | None = None
     hearing: Hearing = field(default_factory=Hearing)
     now: Callable[[], float] = time.time
     waiting: Waiting = field(default_factory=Waiting)

@@ -35,6 +35,45 @@ class RouteSays(msgspec.Struct, frozen=True, kw_only=True):
     missing: tuple[str, ...] = ()
 
 
+class WaitingAnnouncement(msgspec.Struct, frozen=True, kw_only=True):
+    """One that waits, as it is shown.
+
+    Attributes:
+        id: under which its release will be known.
+        service, namespace: of what.
+        waits_for: for a sentence: ``canary of web that is registry.example/web:1.5.0``.
+        sender: who has announced it, or asks at which gate.
+        since, until: when it was announced, and when it lapses, in seconds since 1970.
+        routes: what each route says of it, as far as this daemon watches them.
+    """
+
+    id: str
+    service: str
+    namespace: str
+    waits_for: str
+    sender: str
+    since: float
+    until: float
+    routes: tuple[RouteSays, ...] = ()
+
+
+def shown(awaiting: "Awaiting") -> tuple[WaitingAnnouncement, ...]:
+    """All that wait, the oldest first."""
+    return tuple(
+        WaitingAnnouncement(
+            id=one.release_id,
+            service=one.outline.service,
+            namespace=one.outline.namespace,
+            waits_for=one.outline.named,
+            sender=one.sender,
+            since=one.since,
+            until=one.until,
+            routes=tuple(awaiting.said(one.release_id)),
+        )
+        for one in awaiting.all()
+    )
+
+
 class Over(msgspec.Struct, frozen=True, kw_only=True):
     """An announcement that came to nothing: why, when it was announced, and when that was; in seconds since 1970."""
 
@@ -62,6 +101,10 @@ class Awaiting(Protocol):
 
     def find(self, release_id: str) -> Awaited | None:
         """One that waits."""
+        ...
+
+    def all(self) -> Sequence[Awaited]:
+        """Those that wait, in the order in which they came."""
         ...
 
     def said(self, release_id: str) -> Sequence[RouteSays]:

@@ -1,12 +1,13 @@
 // All releases: what is urgent first. A change marks its row; all rows that are marked are painted together, once a frame.
 
 import { amount, armName, clock, dated, el, percent, setClass, setText, span } from "./common.js";
-import { follow, now, showFreezes } from "./live.js";
+import { ask, follow, now, showFreezes } from "./live.js";
 import { OUTCOMES, STATES, isOpen, stateOf, way } from "./states.js";
 
 const PAGE = 1000;
 const MOST_ENDED = 200;
 const AGE = 4;
+const WAITING_EVERY_MS = 15_000;
 const SPOKEN = 1.5;
 /** From this evidence on, the quantity that speaks most against the canary is named. */
 const releases = new Map();
@@ -144,6 +145,25 @@ function aged(view) {
   return `${span(age)}${left}`;
 }
 
+/** What was announced without arms is no release yet, and stands in no stream. */
+async function showWaiting() {
+  if (document.hidden) return;
+  try {
+    const { waiting } = await ask("v1/waiting");
+    const section = document.getElementById("waiting");
+    section.hidden = waiting.length === 0;
+    section.querySelector("ul").replaceChildren(...waiting.map(waits));
+  } catch {
+    // The stream says that the daemon is away.
+  }
+}
+
+function waits(one) {
+  const said = one.routes.map(({ route, why }) => `${route}: ${why}`).join("; ");
+  const told = `a ${one.waits_for} to take traffic, since ${dated(one.since)} until ${dated(one.until)}`;
+  return el("li", {}, `${one.namespace}: ${told}${said === "" ? "" : ` (${said})`}`, el("span", { class: "soft" }, ` ${one.sender} ${one.id}`));
+}
+
 const whenOf = (at) => (now() - at < 43_200 ? clock(at) : dated(at).slice(0, -3));
 
 function say(open, ended) {
@@ -188,6 +208,8 @@ window.addEventListener("popstate", () => {
 
 filtersFromAddress();
 showFreezes();
+showWaiting();
+setInterval(showWaiting, WAITING_EVERY_MS);
 follow("v1/events", {
   opened: ({ resumed }) => {
     if (!resumed) releases.clear();

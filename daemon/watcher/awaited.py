@@ -94,7 +94,7 @@ class AwaitedCanaries:
         return self._waiting.get(release_id)
 
     def all(self) -> list[Awaited]:
-        """In the order in which they came."""
+        """See ``Awaiting``."""
         return sorted(self._waiting.values(), key=lambda one: (one.since, one.release_id))
 
     def says(self, release_id: str, *, route: str, why: str, missing: Sequence[str] = ()) -> None:

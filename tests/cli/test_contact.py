@@ -11,7 +11,7 @@ import pytest
 from daemon.cli import main
 from tests.hand.certificates import Authority
 
-BODY = b'{"releases":[],"freezes":[],"questions":[]}'
+BODY = b'{"releases":[],"freezes":[],"questions":[],"waiting":[]}'
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (
     len(BODY),
     BODY,

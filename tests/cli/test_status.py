@@ -9,7 +9,7 @@ from daemon.errors import Unavailable
 from daemon.questions import Questions
 from tests.hand.api import Engine, serving
 from tests.hand.ports import MemoryStore
-from tests.http.test_questions import question
+from tests.http.test_questions import question, waiting
 
 
 async def status(*words: str, server: str) -> int:
@@ -31,6 +31,19 @@ async def test_questions_are_shown_with_how_to_answer_them_those_of_another_name
         ]
         assert await status(server=api.server.address.url) == 0
         assert "VirtualService ti?ll/cart" in capsys.readouterr().out
+
+
+async def test_what_waits_for_its_canary_is_shown_with_what_each_route_says_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    engine = Engine(awaiting=await waiting())
+    async with serving(engine) as api:
+        assert await status("--namespace", "shop", server=api.server.address.url) == 0
+        first, *rest = capsys.readouterr().out.splitlines()
+        assert first.startswith("WAITING since 1970-01-01 00:00:05 UTC until 1970-01-12 ")
+        assert first.endswith(" in shop: a canary of web that is reg/web:2 to take traffic, announced by event /ci (web-1)")
+        assert rest == [
+            "  VirtualService shop/web: ?[1mv2 gets nothing yet",
+            "no releases",
+        ]
 
 
 async def test_where_questions_are_not_known_now_releases_are_shown_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:

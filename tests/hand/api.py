@@ -20,6 +20,7 @@ from daemon.http.endpoint import ApiPorts, Components, Group
 from daemon.http.metrics.meter import Metrics
 from daemon.http.server import HttpServer, create_app
 from daemon.model import Action, ArmSpec, Command, Freeze, Outcome, Outline, Record, Release, ReleaseView, Stage, TimedStep, Verdict
+from daemon.ports.awaiting import Awaiting
 from daemon.ports.events import DeadLetter, IncomingEvent
 from daemon.ports.service import ReleaseChange
 from daemon.questions import Questions
@@ -86,6 +87,7 @@ class Engine:
     events: dict[str, IncomingEvent] = field(default_factory=dict)
     coming: asyncio.Queue[ReleaseChange] = field(default_factory=asyncio.Queue)
     freezes: list[Freeze] = field(default_factory=list)
+    awaiting: Awaiting | None = None
     questions: Questions = field(default_factory=lambda: Questions(MemoryStore()))
     full: bool = False
     broken: Exception | None = None
@@ -249,6 +251,7 @@ def ports_of(
         verdicts=engine,
         freezes=engine,
         questions=engine.questions,
+        awaiting=engine.awaiting,
         feed=engine,
         dead_letters=engine.dead_letters,
         event_log=engine,

@@ -15,9 +15,10 @@ from analyzers.counts import Arm, Pod
 from analyzers.ruling import LegNow, Ruling
 from config.settings import Http
 from daemon.model import ArmSpec, ArmState, Freeze, Outcome, PodsState, Reading, ReleaseView, Stage, TimedStep, Watch
-from tests.hand.api import NOW, Api, release, serving, verdict, view
+from tests.hand.api import NOW, Api, Engine, release, serving, verdict, view
 from tests.hand.browser import Page, keep_picture
 from tests.http.pages import NAMES, SPILLS, address, busy, engine_of, failed, told
+from tests.http.test_questions import waiting
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="module")]
 
@@ -130,6 +131,24 @@ async def test_names_from_outside_stay_text(page: Page, path: str) -> None:
 def replace_release(one: ReleaseView, name: str) -> ReleaseView:
     arms = {"baseline": ArmSpec(version=name), "canary": ArmSpec(version=name)}
     return msgspec.structs.replace(one, release=msgspec.structs.replace(release(name), artifact=name, **arms))
+
+
+async def test_what_waits_for_its_canary_stands_below_the_releases_and_stays_text(page: Page) -> None:
+    awaiting = await waiting()
+    awaiting.says("cart-1", route="VirtualService till/cart", why=HOSTILE)
+    async with serving(Engine(awaiting=awaiting)) as api:
+        await page.open(address(api, "/ui/"))
+        await page.until("document.querySelectorAll('#waiting li').length === 2")
+        said = await page.ask("document.querySelector('#waiting li + li').textContent")
+        assert said.startswith("shop: a canary of web that is reg/web:2 to take traffic, since ")
+        assert said.endswith("v2 gets nothing yet) event /ci web-1")
+        assert HOSTILE in await page.ask("document.querySelector('#waiting').textContent")
+        assert await page.ask("window.hacked") is None
+        assert page.troubles == []
+    async with serving() as api:
+        await page.open(address(api, "/ui/"))
+        await page.until("document.getElementById('open-none').hidden === false")
+        assert await page.ask("document.getElementById('waiting').hidden")
 
 
 async def test_an_ended_release_says_what_was_decided_done_and_why(page: Page) -> None:

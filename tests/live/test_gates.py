@@ -8,6 +8,7 @@ import pytest
 
 from daemon.bus.opening import open_bus
 from daemon.model import Command
+from daemon.ports.awaiting import shown
 from tests.hand.broker import Broker, nats_server
 from tests.hand.ports import until
 from tests.http.gates.test_outlines import NEW, gated
@@ -110,6 +111,7 @@ async def test_a_question_without_arms_waits_on_the_broker_over_a_restart_and_is
     async with open_bus(nats_server.settings, cluster="test") as bus, gated(blue=100, green=0, store=bus.awaited) as here:
         told = await here.ask()
         assert (told["release"], told["verdict"], told["submitted_at"]) == (began["release"], "pending", began["submitted_at"])
+        assert [(one.id, one.sender) for one in shown(here.world.awaited)] == [(began["release"], "gate http")]
         here.world.cluster.routes.put(virtual_service(blue=90, green=10))
         await until(here.engine.views)
         await until(lambda: not here.world.awaited.all())

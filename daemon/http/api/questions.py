@@ -1,4 +1,4 @@
-"""Questions: what somebody must say before a release can be watched as it is meant."""
+"""Questions: what somebody must say before a release can be watched as it is meant, and what waits for its canary."""
 
 from typing import Final
 
@@ -8,6 +8,7 @@ from aiohttp import web
 from daemon.http.endpoint import ApiPorts, Endpoint, Group, Parameter, reply
 from daemon.http.guard import Open
 from daemon.model import OpenQuestion
+from daemon.ports.awaiting import RouteSays, WaitingAnnouncement, shown
 
 
 class QuestionList(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,6 +17,23 @@ class QuestionList(msgspec.Struct, frozen=True, kw_only=True):
     questions: tuple[OpenQuestion, ...]
 
 
+class WaitingList(msgspec.Struct, frozen=True, kw_only=True):
+    """What has been announced without arms and waits, the oldest first."""
+
+    waiting: tuple[WaitingAnnouncement, ...]
+
+
+_WAITING: Final = WaitingAnnouncement(
+    id="web-5cf137dc3f571f44",
+    service="web",
+    namespace="shop",
+    waits_for="canary of web that is registry.example/web:1.5.0",
+    sender="event /ci",
+    since=1787408827.0,
+    until=1787410627.0,
+    routes=(RouteSays(route="VirtualService shop/web", why="green runs what is announced, and gets nothing yet"),),
+)
+_NAMESPACE: Final = Parameter(name="namespace", where="query", description="Only of this namespace.", schema={"type": "string"})
 _QUESTION: Final = OpenQuestion(
     id="route-5d41402abc4b2a765d41402abc4b2a765d41402a-9f86d081884c7d65",
     about="VirtualService shop/web",
@@ -36,7 +54,22 @@ def endpoints(ports: ApiPorts) -> list[Endpoint]:
         found = await ports.questions.open()
         return reply(QuestionList(questions=tuple(one for one in found if namespace in {None, one.namespace})))
 
+    async def awaited(request: web.Request) -> web.Response:
+        namespace = request.query.get("namespace")
+        found = () if ports.awaiting is None else shown(ports.awaiting)
+        return reply(WaitingList(waiting=tuple(one for one in found if namespace in {None, one.namespace})))
+
     return [
+        Endpoint(
+            name="listWaiting",
+            method="GET",
+            path="/v1/waiting",
+            handler=awaited,
+            guard=Open(),
+            summary="What was announced without arms and waits for its canary to take traffic, the oldest first.",
+            parameters=(_NAMESPACE,),
+            answers={200: WaitingList(waiting=(_WAITING,))},
+        ),
         Endpoint(
             name="listQuestions",
             method="GET",
@@ -44,9 +77,7 @@ def endpoints(ports: ApiPorts) -> list[Endpoint]:
             handler=listing,
             guard=Open(),
             summary="What somebody must say or mend before a release can be watched as it is meant, the oldest first.",
-            parameters=(
-                Parameter(name="namespace", where="query", description="Only of this namespace.", schema={"type": "string"}),
-            ),
+            parameters=(_NAMESPACE,),
             answers={200: QuestionList(questions=(_QUESTION,)), 503: None},
             about={503: "Where they are kept cannot be asked now."},
         ),

@@ -133,6 +133,11 @@ class Metrics:
         """No release is on that telemetry source."""
         self._rounds.rests(telemetry)
 
+    def watch_announcements(self, waiting: Callable[[], int]) -> None:
+        """Tell how many wait for their canaries."""
+        said = "Announcements without arms that wait for their canaries to take traffic."
+        Gauge("verdictd_announcements_waiting", said, registry=self.registry).set_function(waiting)
+
     def watch_nats(self, broker: Broker) -> None:
         """Have it told at each scrape."""
         self.registry.register(broker)

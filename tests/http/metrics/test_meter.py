@@ -245,3 +245,11 @@ def test_how_nats_and_telemetry_stand_can_be_scraped() -> None:
     assert value("verdictd_telemetry_last_success_timestamp_seconds", {"telemetry": "edge"}) == 1000.5
     connected[0] = False
     assert value("verdictd_nats_connected") == 0.0
+
+
+def test_what_waits_for_its_canary_is_counted_as_it_is_when_it_is_asked_for() -> None:
+    metrics, waiting = Metrics(), ["web-1"]
+    metrics.watch_announcements(lambda: len(waiting))
+    assert metrics.registry.get_sample_value("verdictd_announcements_waiting") == 1.0
+    waiting.clear()
+    assert metrics.registry.get_sample_value("verdictd_announcements_waiting") == 0.0

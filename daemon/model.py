@@ -204,6 +204,7 @@ class Outline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     Attributes:
         artifact, version, revision: an image or package URL; as a version label or a tag has it; a commit.
+        images: of which those that the canary alone runs tell it, where no artifact is named.
         baseline, canary: the arm that was said, if one was.
 
     The rest is as a release has it; what is null is for others to say.
@@ -216,6 +217,7 @@ class Outline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     artifact: Text | None = None
     version: Text | None = None
     revision: Text | None = None
+    images: Annotated[tuple[Text, ...], Meta(max_length=64)] = ()
     baseline: ArmSpec | None = None
     canary: ArmSpec | None = None
     protocol: Protocol = "http"
@@ -232,7 +234,7 @@ class Outline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     @property
     def named(self) -> str:
         """What is waited for, for a sentence."""
-        new = self.artifact or self.version or self.revision
+        new = self.artifact or self.version or " or ".join(self.images[:3]) or self.revision
         return f"canary of {self.service} that is {new}" if new else f"canary of {self.service}"
 
 

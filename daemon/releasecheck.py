@@ -49,7 +49,7 @@ def decode_outline(document: Mapping[str, object], *, path: str = "$", says_what
     """
     found = [*faults(document, Outline, path=path), *_names(document, path)]
     found += [fault for arm in _ARMS if document.get(arm) is not None for fault in _arm_faults(document[arm], join(path, arm))]
-    if says_what and not any(document.get(field) for field in ("artifact", "version", "revision", *_ARMS)):
+    if says_what and not any(document.get(field) for field in ("artifact", "version", "revision", "images", *_ARMS)):
         fix = "give artifact, version or revision, or baseline and canary"
         found.append(Fault(path=path, message="says neither what is new nor which versions to compare", fix=fix))
     if found:

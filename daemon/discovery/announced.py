@@ -5,7 +5,7 @@ same image may be deployed with another configuration.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from daemon.discovery.contests import Candidate, Contest
 from daemon.discovery.images import Image, artifact
@@ -23,6 +23,7 @@ class Notice:
     Attributes:
         service, namespace: what is released, and where.
         artifact: an image or a package URL.
+        images: some of which the canary runs, and its baseline others.
         version: as a version label or a tag has it.
         commit: at least 7 characters of it.
         baseline, canary: the arm that was said; null: it was not.
@@ -32,6 +33,7 @@ class Notice:
     service: str
     namespace: str
     artifact: str = ""
+    images: tuple[str, ...] = ()
     version: str = ""
     commit: str = ""
     baseline: ArmSpec | None = None
@@ -41,12 +43,12 @@ class Notice:
     @property
     def named(self) -> str:
         """What is new, for a sentence."""
-        return self.artifact or self.version or self.commit or "anything new"
+        return self.artifact or self.version or " or ".join(self.images[:3]) or self.commit or "anything new"
 
     @property
     def is_commit_only(self) -> bool:
         """Whether it names what need not stand anywhere in a cluster: pods may not say of which commit they are."""
-        return not (self.artifact or self.version)
+        return not (self.artifact or self.version or self.images)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +88,32 @@ def fitting(announcement: Notice, candidates: Sequence[Candidate]) -> Fitting:
         if len(found) == 1:
             return Fitting(only=found[0], unknown=unknown)
         both = both or found
+    if (of_images := _running_alone(announcement, known)) is not None:
+        return replace(of_images, unknown=unknown)
     return Fitting(both=both, unknown=unknown)
+
+
+def _running_alone(announcement: Notice, known: Sequence[Candidate]) -> Fitting | None:
+    """By a list of images: who alone runs one of them. What several run is no key; null: nobody runs any."""
+    runs = [
+        [one for one in known if any(_is(image, workload) for workload in one.behind.workloads or ())]
+        for image in map(artifact, announcement.images)
+    ]
+    alone = [one for one in known if [one] in runs]
+    found = alone or [one for one in known if any(one in several for several in runs)]
+    if not found:
+        return None
+    return Fitting(only=alone[0]) if len(alone) == 1 else Fitting(both=tuple(found))
+
+
+def _is(wanted: Image, workload: Workload) -> bool:
+    """Whether it runs this image, by its digest, else its name and tag."""
+    return any(
+        one.digest == wanted.digest
+        if wanted.digest and one.digest
+        else wanted.is_told_apart and (one.tail, one.tag) == (wanted.tail, wanted.tag)
+        for one in workload.images
+    )
 
 
 def _keys(announcement: Notice) -> Iterator[Callable[[Workload], bool]]:

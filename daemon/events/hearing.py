@@ -21,6 +21,8 @@ from daemon.releasecheck import decode_outline, decode_release
 
 SWITCH_ON: Final = "name baseline and canary, or have arms found: add a source of kind kubernetes to the settings (sources)"
 _ARMS: Final = ("baseline", "canary")
+_NEW: Final = frozenset({"version", "revision", "images"})
+"""Of an outline only."""
 _LONGEST: Final = 1_024
 
 
@@ -87,6 +89,7 @@ class Hearing:
     def _decoded(self, said: dict[str, Any], *, path: str) -> Release | Outline:
         if _has_arms(said):
             new = [value for name in ("version", "revision") if isinstance(value := said.pop(name, None), str)]
+            said.pop("images", None)
             if said.get("artifact") is None and new:
                 said["artifact"] = new[0]
             return decode_release(said, path=path)
@@ -94,7 +97,7 @@ class Hearing:
             return decode_outline(said, path=path, says_what=self.says_what)
         missing = {join(path, arm) for arm in _ARMS}
         try:
-            return decode_release({name: value for name, value in said.items() if name not in {"version", "revision"}}, path=path)
+            return decode_release({name: value for name, value in said.items() if name not in _NEW}, path=path)
         except InvalidInput as error:
             raise InvalidInput.of(
                 [replace(one, fix=SWITCH_ON) if one.path in missing and "missing" in one.message else one for one in error.faults]

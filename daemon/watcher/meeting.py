@@ -31,10 +31,13 @@ def notice_of(outline: Outline) -> Notice:
         namespace=outline.namespace,
         artifact=outline.artifact or "",
         version=outline.version or "",
+        images=outline.images,
         commit=commits[-1] if commits else "",
         baseline=outline.baseline,
         canary=outline.canary,
-        is_whatever=not (outline.artifact or outline.version or outline.revision or outline.baseline or outline.canary),
+        is_whatever=not any(
+            (outline.artifact, outline.version, outline.revision, outline.images, outline.baseline, outline.canary)
+        ),
     )
 
 

@@ -40,6 +40,14 @@ def question(answer: Answer) -> str:
     return answer.why
 
 
+def test_of_a_list_of_images_the_one_that_an_arm_alone_runs_tells_it_and_what_both_run_is_no_key() -> None:
+    assert canary(told(notice(images=("reg/proxy:9", "elsewhere/web:2")), halves())) == "b"
+    assert canary(told(notice(images=(f"reg/web@{NEW}",)), halves(f"reg/web:1@{OLD}", f"reg/web:1@{NEW}"))) == "b"
+    assert "a (50 %) and b (50 %)" in question(told(notice(images=("reg/web:1",)), halves("reg/web:1", "reg/web:1")))
+    assert "a (50 %) and b (50 %)" in question(told(notice(images=("reg/web:1", "reg/web:2")), halves()))
+    assert "none of" in question(told(notice(images=("reg/web:latest", "reg/web:3")), halves("reg/web:latest", "reg/web:2")))
+
+
 @pytest.mark.parametrize(
     ("said", "there"),
     [

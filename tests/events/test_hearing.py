@@ -165,7 +165,7 @@ def test_an_environment_that_no_row_knows_says_nothing_of_both_arms_where_the_se
 def test_an_outline_says_of_a_release_all_but_what_its_arms_tell() -> None:
     of_release, of_outline = ({one.name for one in fields(model)} for model in (Release, Outline))
     assert of_release - of_outline == {"strategy"}
-    assert of_outline - of_release == {"version", "revision"}
+    assert of_outline - of_release == {"version", "revision", "images"}
 
 
 _NAMES = st.text(string.ascii_lowercase, min_size=1, max_size=3)

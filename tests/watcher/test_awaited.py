@@ -100,6 +100,15 @@ async def test_one_that_was_noticed_first_is_joined_with_its_arms(world: Waiting
     assert not world.is_waiting
 
 
+async def test_the_canary_of_an_application_s_images_is_the_one_that_alone_runs_one_of_them(world: Waiting) -> None:
+    world.cluster.routes.put(virtual_service(blue=90, green=10))
+    async with world.running():
+        await world.announce(Outline(service="web", namespace=NAMESPACE, images=("reg/proxy:9", "reg/web:green")))
+        await world.settled()
+        await world.turns()
+    assert (world.submitted[ID].canary.subset, world.submitted[ID].artifact) == ("green", "reg/web:green")
+
+
 async def test_it_waits_over_a_restart(world: Waiting) -> None:
     world.cluster.routes.put(virtual_service(blue=100, green=0))
     async with world.running():

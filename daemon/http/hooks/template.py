@@ -25,12 +25,13 @@ class Filled(msgspec.Struct, frozen=True, kw_only=True):
     artifact: str | None = None
     version: str | None = None
     revision: str | None = None
+    images: tuple[str, ...] | None = None
     verdictd: Any = None
 
     @property
     def words(self) -> dict[str, object]:
         """What is said beside ``verdictd``."""
-        names = ("service", "namespace", "environment", "artifact", "version", "revision")
+        names = ("service", "namespace", "environment", "artifact", "version", "revision", "images")
         return {name: getattr(self, name) or None for name in names}
 
 

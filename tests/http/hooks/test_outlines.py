@@ -90,6 +90,12 @@ def outline(**said: Any) -> Outline:
         ),
         (
             "template",
+            {"attempt": "uid/1", "service": "web", "images": ["reg/web:2", "reg/proxy:9"], "environment": "production"},
+            {},
+            outline(images=("reg/web:2", "reg/proxy:9")),
+        ),
+        (
+            "template",
             {"attempt": "uid/1", "verdictd": {"service": "web", "canary": {"subset": "v2"}, "cluster": "prod-eu"}},
             {},
             outline(namespace="default", policy=None, canary=ArmSpec(subset="v2")),
@@ -212,6 +218,14 @@ def test_a_deployment_to_an_environment_that_is_none_of_ours_announces_none(
 ) -> None:
     with pytest.raises(NoRelease, match=r"the environment 'staging' is no row's of mapping, nor this cluster's name \(prod-eu\)"):
         understood(sender, made(environment="staging"), headers)
+
+
+def test_images_beside_both_arms_say_nothing_more() -> None:
+    document = {"attempt": "uid/1", "images": ["reg/web:2"], "verdictd": {"service": "web", **ARMS}}
+    for hearing in (FINDING, Hearing()):
+        found = understood("template", document, hearing=hearing).release
+        assert isinstance(found, Release)
+        assert found.artifact is None
 
 
 def test_its_environment_says_nothing_of_a_payload_with_both_arms_unless_a_row_names_it() -> None:

@@ -42,6 +42,7 @@ def replay(commands: "Commands[Parser]") -> None:
         metavar="FILE",
         help="the recordings are several replicas' parts of one release: write the whole here, and judge that",
     )
+    parser.add_argument("--digest", metavar="HEX", help="for --join: sample_digest of the record, where the whole is to end")
     policies = parser.add_mutually_exclusive_group()
     policies.add_argument("--policy", metavar="FILE", help="judge under this policy instead of the recorded one")
     policies.add_argument(

@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> Exit:
     """The command. A recording that cannot be used is said to be, and the others are judged."""
     paths = recordings_in(options.files)
     if options.join is not None:
-        paths = [joined(paths, whole=Path(options.join))]
+        paths = [joined(paths, whole=Path(options.join), digest=options.digest)]
     processes = options.processes or available_processes()
     if options.sweep:
         return _sweep(paths, options, processes=processes)

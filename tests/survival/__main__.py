@@ -154,7 +154,7 @@ async def _books(here: Place, flow: Flow) -> tuple[Books, list[str]]:
         found += silent
         if any(one != records[0] for one in records):
             found.append(f"{name}: the replicas do not give the same record")
-        replay = await asyncio.to_thread(_replay, here, name)
+        replay = await asyncio.to_thread(_replay, here, name, digest=records[0].sample_digest if records else None)
         entries[name] = replace(entry, record=next(iter(records), None), replay=replay, number=numbers.get(name))
     return Books(entries=entries, published=[verdict for verdict, _ in said]), found
 
@@ -166,20 +166,20 @@ async def _records(here: Place, release_id: str) -> tuple[list[Record], list[str
     return [one for one in found if isinstance(one, Record)], [f"{release_id}: daemon {at} gives no record" for at in silent]
 
 
-def _replay(here: Place, release_id: str) -> Replay | None:
+def _replay(here: Place, release_id: str, *, digest: str | None) -> Replay | None:
     """What was recorded, judged again; of several replicas, their parts put together."""
     parts = [part for daemon in here.daemons if (part := daemon.recording(release_id)).exists()]
     if not parts:
         return None
-    digest = ""
+    found = ""
     try:
-        file = parts[0] if len(parts) == 1 else joined(parts, whole=parts[0].with_suffix(".whole"))
+        file = parts[0] if len(parts) == 1 else joined(parts, whole=parts[0].with_suffix(".whole"), digest=digest or None)
         for line in file.read_bytes().splitlines()[1:]:
-            digest = recordings.chained(digest, line)
-        found = replay_file(file)
+            found = recordings.chained(found, line)
+        again = replay_file(file)
     except InvalidInput as error:
-        return Replay(outcome=None, ticks=None, digest=digest, reason=str(error))
-    return Replay(outcome=found.verdict, ticks=found.decided_at_tick, digest=digest, reason=found.reason)
+        return Replay(outcome=None, ticks=None, digest=found, reason=str(error))
+    return Replay(outcome=again.verdict, ticks=again.decided_at_tick, digest=found, reason=again.reason)
 
 
 async def _after_a_last_start(here: Place, books: Books) -> list[str]:

@@ -35,8 +35,8 @@ class _Part:
     ends: tuple[str, ...]
 
 
-def joined(parts: Sequence[Path], *, whole: Path) -> Path:
-    """Write the whole, and give its path.
+def joined(parts: Sequence[Path], *, whole: Path, digest: str | None = None) -> Path:
+    """Write the whole, and give its path. ``digest``: the record's ``sample_digest``, which says for sure where it ends.
 
     Raises:
         InvalidInput: a part cannot be read, is another release's, or ticks are in none of them.
@@ -52,7 +52,9 @@ def joined(parts: Sequence[Path], *, whole: Path) -> Path:
         for hole in one.header.holes:
             if _way(steps, hole.digest) is None:
                 raise InvalidInput(f"{hole.sentence}, and the others are in no part", path=str(path), fix=_FIX)
-    ways = [(_way(steps, end) or [], one.header) for one in read for end in one.ends]
+    if digest is not None and (digest not in steps or _way(steps, digest) is None):
+        raise InvalidInput("no ticks of these recordings lead to it", path="--digest", fix=_FIX)
+    ways = [(_way(steps, end) or [], one.header) for one in read for end in (one.ends if digest is None else (digest,))]
     way, header = max(ways, key=lambda one: (sum(step.taken_over for step in one[0]), len(one[0])))
     first = recordings.header_line(replace(header, holes=()))
     try:

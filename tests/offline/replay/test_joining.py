@@ -112,3 +112,16 @@ def test_a_whole_that_cannot_be_written_is_refused_with_its_path(parts: Parts) -
     (parts.folder / "whole.jsonl").mkdir()
     with pytest.raises(InvalidInput, match=r"whole\.jsonl: cannot be written: Is a directory"):
         parts.whole(parts.original)
+
+
+def test_the_records_digest_says_which_of_two_replicas_went_on(parts: Parts) -> None:
+    """One had taken it over for a tick of which nothing was kept; the other went on where it had been itself."""
+    b = parts.write("b", *range(1, 21))
+    other = parts.lines[14].replace(b'"denied":0', b'"denied":1')
+    before, after = parts.digests[14], recordings.chained(parts.digests[14], other)
+    Recorder(parts.folder / "a").append("web-0", parts.header, other, before=before, after=after, tick=15)
+    a, whole = parts.folder / "a" / NAME, parts.folder / "whole.jsonl"
+    assert joined([a, b], whole=whole, digest=parts.digests[20]).read_bytes() == b.read_bytes()
+    assert joined([a, b], whole=whole, digest=after).read_bytes().splitlines()[-1] == other
+    with pytest.raises(InvalidInput, match="no ticks of these recordings lead to it"):
+        joined([a, b], whole=whole, digest="5d")

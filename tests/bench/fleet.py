@@ -80,6 +80,8 @@ def _objects(name: str, namespace: str) -> Iterator[tuple[str, Json]]:
             several = [one for number in range(PODS_PER_VERSION) for one in _numbered([item], number)]
         elif item["kind"] == "EndpointSlice":
             several = [slice_of]
+        elif item["kind"] == "Service":
+            item["spec"]["clusterIP"] = "None"  # a test server has 254 addresses to give
         for one in several:
             text = json.dumps([collection, one]).replace(SERVICE, name).replace(NAMESPACE, namespace)
             collection_here, here = json.loads(text)

@@ -115,7 +115,8 @@ class KubeRouter(Generic[A]):
         """See ``TrafficRouter.locate``. ``release.route`` must be among the routes that may be read; it limits nothing.
 
         Where the routes are watched, as they are watched: each one is read anew before it is written, and one that has come since
-        is found by the look after it. What is not found there is looked for in a listing before that is said.
+        is found by the look after it. What is not found there is looked for in a listing before that is said. Nothing else may
+        be older than the question: what stands behind the arms is read after it was asked for, and by a revert everything.
         """
         if self._reader.is_followed:
             try:

@@ -10,9 +10,10 @@ import json
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ class _Run:
     standin: fleet.StandIn
     releases: int
     most_memory: float = 0.0
-    refused: int = 0
+    refused: Counter[int] = field(default_factory=Counter)
 
     async def figures(self) -> list[Figure]:
         """Accept, watch, take back."""
@@ -110,7 +111,7 @@ class _Run:
         lists, asked = located.asked_since(began)
         found = f"{located.at - began.at:.1f}"
         return [
-            self._figure("accepted, releases/s", f"{n / seconds:.0f}", ">= 200", f"{self.refused} tries answered otherwise"),
+            self._figure("accepted (202), releases/s", f"{n / seconds:.0f}", ">= 200", f"else: {dict(self.refused) or 0}"),
             self._figure("accepted and found, s", found, "", f"{cpu:.1f} CPU s: {1e3 * cpu / n:.1f} ms each"),
             self._figure("listings asked of the API server meanwhile", str(lists), "", asked),
         ]
@@ -166,7 +167,7 @@ class _Run:
                 said = await answer.read()
             if answer.status == 202:
                 return str(json.loads(said)["id"])
-            self.refused += 1
+            self.refused[answer.status] += 1
             await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _until_watched(self) -> Seen:

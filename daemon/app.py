@@ -190,6 +190,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
             ApiPorts(
                 releases=engine,
                 verdicts=engine,
+                past=bus.past,
                 freezes=engine,
                 questions=Questions(bus.questions),
                 awaiting=waiting,

@@ -18,6 +18,7 @@ from daemon.bus.embedded import embedded_server
 from daemon.bus.eventlog import NatsEventLog
 from daemon.bus.eventsource import NatsCommandSource, NatsEventSource
 from daemon.bus.noticequeue import NatsNoticeQueue
+from daemon.bus.pastverdicts import StreamedVerdicts
 from daemon.bus.publisher import Audit, CDEvents, Publisher
 from daemon.bus.pulse import Pulse
 from daemon.bus.room import Room
@@ -38,6 +39,7 @@ class Bus:
     event_log: NatsEventLog
     dead_letters: NatsDeadLetters
     verdicts: Publisher
+    past: StreamedVerdicts
     cdevents: CDEvents
     audit: Audit
     sessions: RolledStore
@@ -126,6 +128,7 @@ async def open_bus(
             event_log=NatsEventLog(connection, cluster=cluster),
             dead_letters=letters,
             verdicts=Publisher(connection, cluster=cluster),
+            past=StreamedVerdicts(connection, cluster=cluster),
             cdevents=CDEvents(connection, shared=shared),
             audit=Audit(connection, shared=shared),
             sessions=RolledStore(sessions, roll=roll),

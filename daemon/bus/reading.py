@@ -22,8 +22,12 @@ FETCH_SECONDS = 2.0
 READ_SECONDS = 60.0
 
 
-async def read_to_end(connection: Connection, stream: str, what: api.ConsumerConfig) -> AsyncGenerator[list[Msg], None]:
+async def read_to_end(
+    connection: Connection, stream: str, what: api.ConsumerConfig, *, before: int | None = None
+) -> AsyncGenerator[list[Msg], None]:
     """Yield the stored messages that ``what`` selects, in batches; ends where the stream ended when it was reached.
+
+    With ``before`` it ends there already: the last batch may reach beyond that place on the stream.
 
     Raises:
         Unavailable, TimedOut: the connection was lost, or it took over 60 s; read again from the start.
@@ -35,12 +39,11 @@ async def read_to_end(connection: Connection, stream: str, what: api.ConsumerCon
                 stream,
                 what.evolve(ack_policy=api.AckPolicy.NONE, inactive_threshold=30.0, mem_storage=True, num_replicas=1),
             )
-        if not info.num_pending:
-            return
-        async with connection.pulling(stream, info.name) as subscription:
-            with translated(doing):
-                async for batch in _batches(subscription, doing=doing):
-                    yield batch
+        if info.num_pending:
+            async with connection.pulling(stream, info.name) as subscription:
+                with translated(doing):
+                    async for batch in _batches(subscription, doing=doing, before=before):
+                        yield batch
     except NotFound as error:
         # Not the caller's mistake: a server that was restarted has forgotten our consumer.
         raise Unavailable(f"{doing}: interrupted") from error
@@ -49,7 +52,7 @@ async def read_to_end(connection: Connection, stream: str, what: api.ConsumerCon
         await connection.jetstream.delete_consumer(stream, info.name)
 
 
-async def _batches(subscription: PullSubscription, *, doing: str) -> AsyncGenerator[list[Msg], None]:
+async def _batches(subscription: PullSubscription, *, doing: str, before: int | None) -> AsyncGenerator[list[Msg], None]:
     deadline = time.monotonic() + READ_SECONDS
     read, stalled = 0, False
     while time.monotonic() < deadline:
@@ -69,9 +72,14 @@ async def _batches(subscription: PullSubscription, *, doing: str) -> AsyncGenera
             read += 1
             _check(read, message.metadata.sequence.consumer, doing=doing)
         yield messages
-        if messages and messages[-1].metadata.num_pending == 0:
+        if messages and _is_last(messages[-1], before=before):
             return
     raise TimedOut(f"{doing}: not finished after {READ_SECONDS:g} s, {read} messages read")
+
+
+def _is_last(message: Msg, *, before: int | None) -> bool:
+    """Whether none comes after it, or none that is wanted."""
+    return message.metadata.num_pending == 0 or (before is not None and message.metadata.sequence.stream >= before - 1)
 
 
 def _check(read: int, sent: int, *, doing: str) -> None:

@@ -39,6 +39,13 @@ def verdict_subject(*, cluster: str, namespace: str, service: str) -> str:
     return "verdictd.verdict." + _place(cluster, namespace, service)
 
 
+def verdict_subjects(*, cluster: str, namespace: str | None = None, service: str | None = None) -> str:
+    """Where those of a cluster are; null: of any namespace, of any service. Raises as ``verdict_subject``."""
+    said = {"?namespace": namespace, "?service": service}
+    places = ("*" if one is None else names.token(one, path=path) for path, one in said.items())
+    return ".".join(("verdictd.verdict", names.token(cluster, path="cluster"), *places))
+
+
 def cdevent_subject(*, cluster: str, namespace: str, service: str) -> str:
     """Where the CDEvents of this service are published. Raises ``InvalidInput`` for a name that is not one token."""
     return "verdictd.cdevents." + _place(cluster, namespace, service)

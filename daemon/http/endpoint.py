@@ -22,6 +22,7 @@ from daemon.http.problems import Handler
 from daemon.http.waiting import Waiting
 from daemon.ports.awaiting import Awaiting
 from daemon.ports.events import DeadLetters, EventLog
+from daemon.ports.past import PastVerdicts
 from daemon.ports.service import Feed, FreezeService, ReleaseService, Verdicts
 from daemon.questions import Questions
 
@@ -96,6 +97,7 @@ class ApiPorts:
     """What endpoints are made from: the engine's ports, the settings, and who keeps answers open.
 
     Attributes:
+        past: verdicts of the last days, whoever was there to see them.
         questions: that somebody must answer.
         awaiting: where announcements wait for their canaries; null: nowhere.
         feed: the changes of releases, for what streams them.
@@ -112,6 +114,7 @@ class ApiPorts:
 
     releases: ReleaseService
     verdicts: Verdicts
+    past: PastVerdicts
     freezes: FreezeService
     questions: Questions
     feed: Feed

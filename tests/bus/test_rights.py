@@ -27,6 +27,7 @@ from daemon.bus.streams import PLANS
 from daemon.errors import Forbidden, VerdictdError
 from daemon.ports.events import IncomingEvent
 from daemon.ports.notices import Notice
+from daemon.ports.past import VerdictFilter
 from tests.bus.test_eventsource import SUBJECT
 from tests.hand.broker import Broker, broker
 from tests.hand.samples import DOCUMENT, RELEASE, entry, verdict
@@ -123,6 +124,8 @@ async def work(bus: Bus, *, cluster: str) -> None:
             await bus.audit.publish(entry(f"web-{number}", cluster=cluster, at=decided_at))
     with suppress(VerdictdError):
         await bus.verdicts.published({"web-1"}, since=time.time())
+    with suppress(VerdictdError):
+        await bus.past.page(limit=1, wanted=VerdictFilter())
     with suppress(VerdictdError):
         body = json.dumps({**DOCUMENT, "cluster": cluster}).encode()
         await bus.event_log.keep(IncomingEvent(key=cluster, headers={}, body=body, release=RELEASE))

@@ -22,6 +22,7 @@ from daemon.http.server import HttpServer, create_app
 from daemon.model import Action, ArmSpec, Command, Freeze, Outcome, Outline, Record, Release, ReleaseView, Stage, TimedStep, Verdict
 from daemon.ports.awaiting import Awaiting
 from daemon.ports.events import DeadLetter, IncomingEvent
+from daemon.ports.past import VerdictFilter, VerdictPage
 from daemon.ports.service import ReleaseChange
 from daemon.questions import Questions
 from tests.hand import samples
@@ -69,6 +70,25 @@ def view(release_id: str, *, service: str = "shop", stage: Stage = Stage.WATCHIN
 
 
 @dataclass
+class Past:
+    """Implements ``PastVerdicts``; ``verdicts`` are the oldest first, ``unreadable`` those that could not be read."""
+
+    verdicts: list[Verdict] = field(default_factory=list)
+    unreadable: int = 0
+    failing: Exception | None = None
+    asked: list[VerdictFilter] = field(default_factory=list)
+
+    async def page(self, *, limit: int, before: int | None = None, wanted: VerdictFilter) -> VerdictPage:
+        self.asked.append(wanted)
+        if self.failing is not None:
+            raise self.failing
+        end = len(self.verdicts) if before is None else before
+        begin = max(0, end - limit)
+        shown = tuple(reversed(self.verdicts[begin:end]))
+        return VerdictPage(verdicts=shown, next=begin or None, unreadable=self.unreadable)
+
+
+@dataclass
 class Engine:
     """The ports, with everything in sight of the test.
 
@@ -89,6 +109,7 @@ class Engine:
     freezes: list[Freeze] = field(default_factory=list)
     awaiting: Awaiting | None = None
     questions: Questions = field(default_factory=lambda: Questions(MemoryStore()))
+    past: Past = field(default_factory=Past)
     full: bool = False
     broken: Exception | None = None
 
@@ -249,6 +270,7 @@ def ports_of(
     return ApiPorts(
         releases=engine,
         verdicts=engine,
+        past=engine.past,
         freezes=engine,
         questions=engine.questions,
         awaiting=engine.awaiting,

@@ -60,6 +60,7 @@ async def test_every_operation_has_a_name_of_its_own_that_clients_know_it_by() -
         "cancelExecution": "PUT /gates/kayenta/pipelines/{id}/cancel",
         "submitRelease": "POST /v1/releases",
         "listReleases": "GET /v1/releases",
+        "listVerdicts": "GET /v1/verdicts",
         "getRelease": "GET /v1/releases/{id}",
         "getVerdict": "GET /v1/releases/{id}/verdict",
         "getRecord": "GET /v1/releases/{id}/record",
@@ -94,6 +95,7 @@ async def test_every_operation_stands_under_a_tag_that_is_explained() -> None:
     used = Counter(tag for _, _, operation in operations(document) for tag in operation["tags"])
     assert used == {
         "releases": 8,
+        "verdicts": 1,
         "events": 3,
         "recordings": 1,
         "freezes": 3,

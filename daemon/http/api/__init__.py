@@ -2,11 +2,12 @@
 
 from typing import Final
 
-from daemon.http.api import events, facades, freezes, gates, hooks, operations, questions, recordings, releases, ui
+from daemon.http.api import events, facades, freezes, gates, hooks, operations, questions, recordings, releases, ui, verdicts
 from daemon.http.endpoint import Group
 
 GROUPS: Final[tuple[Group, ...]] = (
     releases.GROUP,
+    verdicts.GROUP,
     events.GROUP,
     recordings.GROUP,
     freezes.GROUP,

@@ -149,7 +149,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
                 kubes=kubes.clients,
                 meter=metrics.notices,
                 awaited=waiting,
-                turn=Alone() if keeper is None else SlotTurn(partial(keeper.holds, WATCH_SLOT), clock=clock),
+                turn=Alone() if keeper is None else SlotTurn(partial(keeper.held, WATCH_SLOT), clock=clock),
             )
             connected = await stack.enter_async_context(connectors.open_connectors(given))
         if opening.expired():

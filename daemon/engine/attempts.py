@@ -33,26 +33,29 @@ class Attempts:
         return self._one_at_a_time.setdefault(_service(release), asyncio.Lock())
 
     def meant(self, release: Release, *, silence_seconds: float) -> str | None:
-        """The id of the current attempt of the release's service; null: there is none."""
-        asked_at = self._asked_now(_service(release))
+        """The id of the current attempt of the release's service; null: there is none.
+
+        A question to which there is none prolongs nothing: what is to begin then may fail to, and is asked for again.
+        """
         newest = self._newest(release)
         if newest is None:
             return None
-        is_meant = newest.verdict is None or self._now() - _last(newest, asked_at) <= silence_seconds
-        return newest.release_id if is_meant else None
+        asked_at = self._asked_at.get(_service(release))
+        if newest.verdict is not None and self._now() - _last(newest, asked_at) > silence_seconds:
+            return None
+        self._asked_now(_service(release))
+        return newest.release_id
 
     def _newest(self, release: Release) -> Session | None:
         """A watch after a promotion is no attempt."""
         known = (one for one in self._registry.of_service(release) if one.after is None)
         return max(known, key=lambda one: (one.submitted_at, one.release_id), default=None)
 
-    def _asked_now(self, service: tuple[str, str]) -> float | None:
-        """When it was asked before; null: not that it is remembered."""
-        before = self._asked_at.pop(service, None)
+    def _asked_now(self, service: tuple[str, str]) -> None:
+        self._asked_at.pop(service, None)
         self._asked_at[service] = self._now()
         while len(self._asked_at) > _MOST_SERVICES:
             self._asked_at.popitem(last=False)
-        return before
 
 
 def _service(release: Release) -> tuple[str, str]:

@@ -193,6 +193,8 @@ class Engine:
             if (there := await self._carrying(self._shared).carry(said, where=where)) is not None:
                 return there
         async with self._attempts.turn(release):
+            if not self._tenure.is_here(release):
+                raise Unavailable("its service has gone to another replica meanwhile; try again")
             if (meant := self._attempts.meant(release, silence_seconds=silence_seconds)) is not None:
                 return await self.view(meant)
             return await self.submit(release, release_id=release_id, sender=sender)

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from daemon.errors import NotFound, VerdictdError
+from daemon.errors import Forbidden, NotFound, VerdictdError
 from daemon.kube.client import KubeClient
 from daemon.kube.reads import Labels, OwnReads
 from daemon.kube.resources import Json, Resource, metadata_of
@@ -31,7 +31,7 @@ class SharedReads:
         """See ``Reads.one``."""
         try:
             found = await self._shared(resource, namespace, either=())
-        except VerdictdError:
+        except Forbidden:
             return await self._own.one(resource, namespace=namespace, name=name)
         if name not in found.by_name:
             raise NotFound(f'{resource.plural} "{name}" not found in namespace {namespace}')

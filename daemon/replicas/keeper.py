@@ -86,9 +86,9 @@ class Keeper:
         one = self._table.slots[self.slot_of(of)]
         return one.number if one.holder == self.name else 0
 
-    def holds(self, slot: int) -> bool:
-        """Whether this replica has the slot, as far as it knows."""
-        return slot in self._active
+    def held(self, slot: int) -> int | None:
+        """The number under which this replica has the slot, as far as it knows; null: it has not."""
+        return self._table.slots[slot].number if slot in self._active else None
 
     def is_sure(self) -> bool:
         """See ``Sharing``."""

@@ -15,20 +15,22 @@ _LOOK_SECONDS: Final = 0.25
 
 
 class SlotTurn:
-    """``Turn`` of one of several replicas. ``holds``: whether this one holds the slot now."""
+    """``Turn`` of one of several replicas. ``held``: the number under which this one holds the slot now; null: it does not."""
 
-    def __init__(self, holds: Callable[[], bool], *, clock: Clock) -> None:
-        self._holds = holds
+    def __init__(self, held: Callable[[], int | None], *, clock: Clock) -> None:
+        self._held = held
         self._clock = clock
+        self._own: int | None = None
 
     async def begins(self) -> None:
         """See ``Turn``."""
-        while not self._holds():
+        while (held := self._held()) is None:
             await self._clock.sleep(_LOOK_SECONDS)
+        self._own = held
 
     async def ends(self) -> None:
-        """See ``Turn``."""
-        while self._holds():
+        """See ``Turn``. Who has lost it and has it again has another number."""
+        while self._held() == self._own:
             await self._clock.sleep(_LOOK_SECONDS)
 
 

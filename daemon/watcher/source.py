@@ -84,9 +84,11 @@ class RouteWatcher:
         while True:
             await self._turn.begins()
             routes, updates = self._run = self._begun(found.put_nowait)
-            async with background(routes.run(), updates.run()):
-                await self._turn.ends()
-            self._run = None
+            try:
+                async with background(routes.run(), updates.run()):
+                    await self._turn.ends()
+            finally:
+                self._run = None
             while not found.empty():
                 found.get_nowait()
 

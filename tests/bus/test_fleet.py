@@ -1,4 +1,4 @@
-"""The shipped configurations of a hub and of clusters beside it: every verdict is at the hub once, and the hub can do no more."""
+"""The shipped configurations of a hub and of clusters beside it: every verdict is at the hub once, and nothing else is."""
 
 import asyncio
 import json
@@ -11,6 +11,7 @@ import nats
 import nats.errors
 import pytest
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 
 from config.settings import Nats
 from daemon.bus import subjects
@@ -40,8 +41,8 @@ class Fleet:
     clusters: dict[str, Broker]
 
     @asynccontextmanager
-    async def user(self, name: str, *, at: Broker | None = None) -> AsyncIterator[Client]:
-        client = await nats.connect((at or self.hub).url_of(name, password=f"{name}-secret"))
+    async def user(self, name: str, *, at: Broker | None = None, inbox: str = "_INBOX") -> AsyncIterator[Client]:
+        client = await nats.connect((at or self.hub).url_of(name, password=f"{name}-secret"), inbox_prefix=inbox)
         try:
             yield client
         finally:
@@ -55,7 +56,7 @@ class Fleet:
 
     async def gathered(self) -> list[tuple[str, str]]:
         """What the hub has: subject and release id, sorted."""
-        async with self.user("fleet") as client:
+        async with self.user("fleet", inbox="answers") as client:
             stream = client.jetstream()
             last = (await stream.stream_info(STREAM)).state.last_seq
             found = [await stream.get_msg(STREAM, number) for number in range(1, last + 1)]
@@ -131,12 +132,21 @@ async def test_who_reads_at_the_hub_hears_of_a_verdict_when_it_arrives_and_reads
         assert release_of(last.headers, last.data) == "web-1"
 
 
-async def test_the_hub_reads_verdicts_and_can_neither_command_nor_read_nor_change_anything_else(
+async def test_the_way_to_the_hub_carries_neither_commands_nor_other_reads_nor_changes_nor_the_daemon_s_answers(
     tmp_path: Path,
 ) -> None:
-    async with fleet(tmp_path) as here, here.user("fleet") as client:
+    async with fleet(tmp_path) as here, here.user("fleet", inbox="answers") as client:
+        heard: list[str] = []
+
+        async def hear(message: Msg) -> None:
+            heard.append(message.subject)
+
+        for subject in ("_INBOX.>", "$KV.>"):
+            await client.subscribe(subject, cb=hear)
+        await client.flush()
         await here.decide("eu", "web-1")
         await here.has(("eu", "web-1"))
+        assert heard == []
         await client.publish("verdictd.command.web-1", b"{}")
         await client.publish("verdictd.release.eu.shop.web", b"{}")
         streams = [plan.name for plan in PLANS]

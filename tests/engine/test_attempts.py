@@ -30,9 +30,9 @@ class World:
     def ask(self, about: Release = RELEASE) -> str | None:
         return self.attempts.meant(about, silence_seconds=SILENCE_SECONDS)
 
-    def begin(self, release_id: str) -> Session:
+    def begin(self, release_id: str, *, of: Release = RELEASE) -> Session:
         session = admitted(
-            RELEASE,
+            of,
             release_id=release_id,
             policy=POLICY,
             policy_hash="",
@@ -64,6 +64,15 @@ def test_the_one_under_way_is_meant_until_nobody_has_asked_for_a_while_after_its
     assert world.ask(OTHER) is None
 
 
+def test_a_question_to_which_nothing_began_does_not_prolong_the_attempt_that_has_ended() -> None:
+    world = World()
+    world.end(world.begin("web-1"))
+    world.now += 3_600.0
+    for _ in range(3):
+        assert world.ask() is None
+        world.now += 1.0
+
+
 def test_the_newest_is_meant_whoever_began_it() -> None:
     world = World()
     world.end(world.begin("web-1"))
@@ -91,7 +100,8 @@ def test_of_services_without_end_only_so_many_are_remembered(monkeypatch: pytest
     world.now += 50.0
     assert world.ask() == "web-1"
     for name in ("a", "b"):
-        world.ask(msgspec.structs.replace(RELEASE, service=name))
+        world.begin(f"{name}-1", of=msgspec.structs.replace(RELEASE, service=name))
+        assert world.ask(msgspec.structs.replace(RELEASE, service=name)) == f"{name}-1"
     world.now += 20.0
     assert world.ask() is None
 

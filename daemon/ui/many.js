@@ -2,6 +2,7 @@
 
 import { amount, armName, clock, dated, el, percent, setClass, setText, span } from "./common.js";
 import { ask, follow, now, showFreezes } from "./live.js";
+import { pastVerdicts } from "./past.js";
 import { OUTCOMES, STATES, isOpen, stateOf, way } from "./states.js";
 
 const PAGE = 1000;
@@ -31,8 +32,17 @@ function painted() {
 function heard({ release, now: tick }) {
   const known = releases.get(release.id);
   if (known === undefined) releases.set(release.id, { view: release, tick, row: null, state: stateOf(release, tick) });
-  else Object.assign(known, { view: release, tick: tick ?? known.tick, state: stateOf(release, tick ?? known.tick) });
+  else Object.assign(known, { past: false, view: release, tick: tick ?? known.tick, state: stateOf(release, tick ?? known.tick) });
   marked.add(release.id);
+  painted();
+}
+
+/** Verdicts from before the daemon's memory, or of another replica: whatever the stream of events tells of a release is more. */
+function remembered(views) {
+  for (const view of views) {
+    if (releases.has(view.id)) continue;
+    releases.set(view.id, { view, past: true, row: null, state: stateOf(view) });
+  }
   painted();
 }
 
@@ -44,7 +54,8 @@ function superseded(latest, { view }) {
 function paint() {
   const wanted = Object.fromEntries(new FormData(filters));
   const latest = new Map();
-  for (const { view } of releases.values()) {
+  for (const { view, past } of releases.values()) {
+    if (past) continue;
     const key = `${view.release.namespace}/${view.release.service}`;
     latest.set(key, Math.max(latest.get(key) ?? 0, view.submitted_at));
   }
@@ -52,7 +63,7 @@ function paint() {
   const ended = [];
   for (const one of releases.values()) {
     if (!matches(one, wanted)) continue;
-    const stays = isOpen(one.view, one.state) && !(one.view.stage === "ended" && superseded(latest, one));
+    const stays = !one.past && isOpen(one.view, one.state) && !(one.view.stage === "ended" && superseded(latest, one));
     if (stays) open.push(one);
     else ended.push(one);
   }
@@ -130,7 +141,7 @@ function fill({ view, state, row }) {
   const cells = Object.fromEntries([...row.cells].map((cell) => [cell.className, cell]));
   setClass(row, state);
   setText(cells.state, `${sign} ${words}`);
-  setText(cells.versions, `${armName(view.release.canary)} ← ${armName(view.release.baseline)}`);
+  setText(cells.versions, view.release.canary ? `${armName(view.release.canary)} ← ${armName(view.release.baseline)}` : "–");
   setText(cells.owner, view.owner);
   setText(cells.gaps, view.gaps > 0 ? `${amount(view.gaps)} of ${amount(view.ticks)}` : "");
   const [meter, text] = cells.evidence.children;
@@ -195,14 +206,22 @@ function filtersFromAddress() {
   if (filters.elements.state.selectedIndex < 0) filters.elements.state.value = "";
 }
 
+const lookBack = pastVerdicts({ place: document.getElementById("ended-note"), most: MOST_ENDED, told: remembered });
+const wantedNow = () => {
+  const { namespace, state } = Object.fromEntries(new FormData(filters));
+  return { namespace, outcome: OUTCOMES.has(state) ? state : "" };
+};
+
 filters.addEventListener("submit", (event) => event.preventDefault());
 filters.addEventListener("input", () => {
   const query = new URLSearchParams([...new FormData(filters)].filter(([, value]) => value !== ""));
   history.replaceState(null, "", query.size > 0 ? `?${query}` : location.pathname);
   painted();
 });
+filters.addEventListener("change", () => lookBack(wantedNow()));
 window.addEventListener("popstate", () => {
   filtersFromAddress();
+  lookBack(wantedNow());
   painted();
 });
 
@@ -212,7 +231,10 @@ showWaiting();
 setInterval(showWaiting, WAITING_EVERY_MS);
 follow("v1/events", {
   opened: ({ resumed }) => {
-    if (!resumed) releases.clear();
+    if (!resumed) {
+      releases.clear();
+      lookBack(wantedNow());
+    }
     known = true;
     painted();
   },

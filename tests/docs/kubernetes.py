@@ -49,7 +49,7 @@ def kubectl_faults(words: Sequence[str], *, inner: Inner) -> Iterator[str]:
             yield from (f"nothing reads the annotation {one}" for one in given if not _annotation(one.partition("=")[0]))
         case ["get" | "delete" | "logs" | "scale", *_] if namespace == OURS:
             pass
-        case ["rollout", "undo", *_] | ["argo", "rollouts", "undo"] | ["get", "events"]:
+        case ["rollout", "undo", *_] | ["scale", _, "--replicas=0"] | ["argo", "rollouts", "undo"] | ["get", "events"]:
             pass
         case _:
             yield f"kubectl {' '.join(words)}: give it a row in tests/docs/kubernetes.py"

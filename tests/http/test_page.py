@@ -100,6 +100,7 @@ async def test_a_release_that_waits_for_a_person_says_so_until_when_and_how_to_a
         )
         assert "the time for a person's word, at " in await page.ask("document.querySelector('main').textContent")
         promoted = msgspec.structs.replace(verdict("web-1", Outcome.PROMOTE), by="person", reason="promoted by ann: seen")
+        api.engine.ends["web-1"] = promoted
         told(api, msgspec.structs.replace(waits, stage=Stage.ENDED, waits_until=None, waiting_for="", verdict=promoted))
         await page.until("document.body.dataset.state === 'promote'")
         assert "promoted by ann: seen" in await page.ask("document.getElementById('lead').textContent")

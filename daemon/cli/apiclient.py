@@ -28,6 +28,8 @@ _KEY_CHARACTERS = 255
 _FREEZES = "/v1/freezes"
 # Of a hundred releases each: many times what a daemon may be set to watch and to remember.
 _MOST_PAGES = 10_000
+# Each may be short, where little of what is kept is wanted.
+_MOST_PAGES_BACK = 100
 _T = TypeVar("_T")
 
 
@@ -43,6 +45,11 @@ class _List(msgspec.Struct, kw_only=True):
     """One page; a daemon of 0.1 gives all at once, and no ``next``."""
 
     releases: list[ReleaseView]
+    next: str | None = None
+
+
+class _Verdicts(msgspec.Struct, kw_only=True):
+    verdicts: list[Verdict]
     next: str | None = None
 
 
@@ -105,6 +112,23 @@ class ApiClient:
             seen.add(page.next)
             more = {"cursor": page.next}
         raise Unavailable(f"the answer is not verdictd's: it has more than {_MOST_PAGES} pages")
+
+    def past(self, filters: Mapping[str, str], *, most: int) -> tuple[Sequence[Verdict], bool]:
+        """The newest verdicts of the last days, and whether there may be more than so many; of a daemon that lists none, none."""
+        found: list[Verdict] = []
+        more: dict[str, str] = {}
+        try:
+            for _ in range(_MOST_PAGES_BACK):
+                page = self._call("GET", f"/v1/verdicts?{urlencode({'limit': '1000', **filters, **more})}", _Verdicts)
+                found += page.verdicts
+                if page.next is None:
+                    return found[:most], len(found) > most
+                if len(found) >= most:
+                    break
+                more = {"cursor": page.next}
+        except NotFound:
+            return (), False
+        return found[:most], True
 
     def release(self, release_id: str) -> ReleaseView:
         """One release."""

@@ -229,6 +229,13 @@ def table(views: Sequence[ReleaseView]) -> list[str]:
     return [clean("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[7]])) for row in rows]
 
 
+def past_line(verdict: Verdict) -> str:
+    """A verdict of a release of which no more is known, on one line."""
+    decided = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(verdict.decided_at))
+    of = f"{verdict.namespace}/{verdict.service}"
+    return clean(f"{decided}  {verdict.release_id}  {of}  {verdict.outcome} ({_doing(verdict)})  {verdict.reason}")
+
+
 class ProgressLine:
     """Where progress goes: one line written over and over on a terminal; else a line for each change of stage, and now and
     then one as a sign of life, since a CI ends a job that says nothing for too long."""

@@ -1,4 +1,7 @@
-"""``verdictd status``: what is being watched, and what became of what was."""
+"""``verdictd status``: what is being watched, and what became of what was.
+
+Where it is chosen by time or outcome, the daemon's memory is not all: verdicts are kept for longer, and are asked for too.
+"""
 
 import argparse
 import time
@@ -11,6 +14,8 @@ from daemon.cli.exits import Exit
 from daemon.cli.following import follow
 from daemon.errors import InvalidInput, TransientError
 from daemon.model import ReleaseView
+
+_MOST_PAST = 1000
 
 
 def run(options: argparse.Namespace) -> Exit:
@@ -27,10 +32,29 @@ def run(options: argparse.Namespace) -> Exit:
     elif options.json:
         print(rendering.as_json(views))
     else:
-        table = rendering.table(views) if views else ["no releases"]
-        lines = [*(rendering.frozen_line(freeze) for freeze in api.freezes()), *_asked(api, options.namespace), *table]
-        print("\n".join(lines))
+        shown = [*(rendering.table(views) if views else []), *_past(api, options, views)]
+        lines = [*(rendering.frozen_line(freeze) for freeze in api.freezes()), *_asked(api, options.namespace)]
+        print("\n".join([*lines, *(shown or ["no releases"])]))
     return Exit.OK
+
+
+def _past(api: ApiClient, options: argparse.Namespace, views: Sequence[ReleaseView]) -> list[str]:
+    """Verdicts that memory has no more, or never had here; where they cannot be read now, that is said."""
+    if options.stage is not None or (options.since is None and options.outcome is None):
+        return []
+    filters = {name: value for name in ("service", "namespace", "outcome") if (value := getattr(options, name)) is not None}
+    if options.since is not None:
+        filters["since"] = f"{time.time() - options.since:.3f}"
+    try:
+        verdicts, more = api.past(filters, most=_MOST_PAST)
+    except TransientError as error:
+        return [rendering.clean(f"only what is in memory; the verdicts of the last days are not known now: {error}")]
+    known = {view.id for view in views}
+    lines = [rendering.past_line(one) for one in verdicts if one.release_id not in known]
+    if not lines:
+        return []
+    said = [f"older than the newest {_MOST_PAST} are not shown; narrow it with --since"] if more else []
+    return ["not in memory any more:", *lines, *said]
 
 
 def _views(api: ApiClient, options: argparse.Namespace) -> Sequence[ReleaseView]:

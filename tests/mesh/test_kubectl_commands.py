@@ -65,6 +65,10 @@ async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[KubeApi
         route = istio_objects.virtual_service()
         route["metadata"] = {"name": "web"}
         await post(server, "/apis/networking.istio.io/v1/namespaces/shop/virtualservices", route)
+        labels = {"app": "web", "track": "canary"}
+        template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "web", "image": "reg/web:2"}]}}
+        second = {"metadata": {"name": "web-canary"}, "spec": {"selector": {"matchLabels": labels}, "template": template}}
+        await post(server, "/apis/apps/v1/namespaces/shop/deployments", second)
         yield server
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Final
 
 from daemon import stored
@@ -31,16 +30,15 @@ class Afar:
         if not self._tenure.is_shared or release_id in self._registry:
             return None
         try:
-            session = await self._kept.find(release_id)
+            return await self._kept.find(release_id)
         except stored.Unreadable as error:
             raise Elsewhere(f"release {release_id}: what is kept of it cannot be read: {error}") from error
-        return None if session is None else _as_kept(session)
 
     async def views(self) -> list[ReleaseView]:
         """All that are running elsewhere. Raises as the store does."""
         if not self._tenure.is_shared:
             return []
-        return [view(_as_kept(one)) for one in await self._kept.all() if one.release_id not in self._registry]
+        return [view(one) for one in await self._kept.all() if one.release_id not in self._registry]
 
     async def wait(self, release_id: str, *, seconds: float, ended: Callable[[], Awaitable[Verdict]]) -> Verdict | None:
         """The verdict, waiting for it at most so long, wherever the release is meanwhile; ``ended`` gives that of its record."""
@@ -60,8 +58,3 @@ class Afar:
             if session is not None and (session.settled or not left):
                 return session.verdict
             await asyncio.sleep(min(left, _LOOK_SECONDS))
-
-
-def _as_kept(session: Session) -> Session:
-    """A verdict that has been kept is durable."""
-    return replace(session, settled=session.verdict is not None)

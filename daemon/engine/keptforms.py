@@ -54,11 +54,14 @@ def encode(session: Session, *, writer: str = "") -> bytes:
 def decode(data: bytes, *, now: float) -> Read:
     """The session back. ``now``, in seconds since 1970, dates the step that evidence was lost.
 
+    A verdict that has been kept is durable, so it is settled: it may have been told before, and is told at once.
+
     Raises:
         stored.Unreadable: the session cannot be read; ``stored.NewerForm`` where a newer version kept it.
     """
     read = stored.decode(data, KeptSession, policy_at=("session", "policy"))
-    session = replace(read.value.session, carried=read.carried)
+    kept = read.value.session
+    session = replace(kept, settled=kept.verdict is not None, carried=read.carried)
     if read.value.judge is None:
         return Read(session=session, unread=read.unread)
     try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -9,7 +10,7 @@ import pytest
 
 from daemon.engine.engine import Engine
 from daemon.errors import Unavailable
-from daemon.model import Action, Outcome, Record, Stage, Verdict
+from daemon.model import Action, Outcome, Reading, Record, Stage, Verdict
 from daemon.ports.durable import Kept
 from tests.hand.ports import HandTelemetry, MemoryStore, Scene, killed, running, until, verdict_of
 from tests.hand.samples import ID, RELEASE, failing, gap, healthy
@@ -246,6 +247,23 @@ async def test_a_revert_is_guarded_while_its_verdict_cannot_be_published() -> No
         scene.router.canary_percent = 10.0  # somebody puts it back
         await until(lambda: scene.router.patches > 1)
         assert engine.views()[0].stage is Stage.PUBLISHING
+
+
+@pytest.mark.parametrize("canary", [healthy, failing], ids=["promoted", "taken back"])
+async def test_a_verdict_that_was_told_is_told_by_the_next_start_at_once_also_while_what_follows_it_cannot_be_done(
+    canary: Callable[[], Reading],
+) -> None:
+    """A gate that has said no must not say that it waits: whoever asks would go on waiting, or go on."""
+    scene = Scene(telemetry=HandTelemetry([canary()]))
+    scene.sink.answers = [Unavailable("nats is away")] * 1_000_000
+    async with killed(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        told = await engine.wait(ID, seconds=60)
+        assert told is not None
+    scene.promotions.failing = Unavailable("away")
+    async with killed(scene) as engine:
+        assert await engine.wait(ID, seconds=0) == told
+        assert (await engine.view(ID)).verdict == told
 
 
 async def test_a_running_release_of_which_nothing_is_kept_any_more_is_said_and_one_that_has_ended_is_not(

@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 
 _SENDER_CHARACTERS = 200
 _FINISH_REVERTS_SECONDS = 2.0
-_FLUSH_SECONDS = 0.5
+FLUSH_SECONDS = 0.5
 _RECOVERY_PATIENCE_SECONDS = 5.0
 _FREEZES_SECONDS = 1.0
 _OUTLINES_SECONDS = 10.0
@@ -125,12 +125,13 @@ class Engine:
             await cancel_all([watching, *admission.tasks])
             await self._finish_reverts(supervisor)
             await cancel_all(list(supervisor.tasks.values()))
-            if not await self._checkpoints.flush(seconds=_FLUSH_SECONDS):
+            if not await self._checkpoints.flush(seconds=FLUSH_SECONDS):
                 log.error(
                     "stopped with unwritten checkpoints",
                     extra={"hint": "the broker did not answer; the last ticks are judged again"},
                 )
             await cancel_all([writer, accounting])
+            await asyncio.gather(*(ticker.written(seconds=FLUSH_SECONDS) for ticker in self._tickers))
             if self._shared is not None:
                 await self._shared.sharing.leave()
 

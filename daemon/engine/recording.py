@@ -59,6 +59,11 @@ class RecordingWriter:
         for error in self._writing.result():
             self._meter.failed("recording", error)
 
+    async def written(self, *, seconds: float) -> None:
+        """Wait at most so long for what is being written: a release may have ended with it, and nobody would write it any more."""
+        if self._writing is not None:
+            await asyncio.wait([self._writing], timeout=seconds)
+
     def _append(self, judged: Sequence[JudgedTick]) -> list[VerdictdError]:
         errors = []
         for one in judged:

@@ -141,6 +141,11 @@ class Ticker:
         self._checkpoint(judged)
         self._fit(judged)
 
+    async def written(self, *, seconds: float) -> None:
+        """Wait at most so long for the recordings, once no tick follows."""
+        if self._writer is not None:
+            await self._writer.written(seconds=seconds)
+
     def _say(self, readings: Iterable[Reading], judged: Sequence[JudgedTick]) -> None:
         """How samples come, for whoever looks at the daemon; once for each release and kind, what keeps it from being judged."""
         if (cadence := slowest(reading.cadence for reading in readings)) is not None:

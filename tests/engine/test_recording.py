@@ -9,6 +9,7 @@ import pytest
 
 from analyzers.counts import Arm
 from daemon import recordings
+from daemon.engine import engine as engines
 from daemon.engine import recovery
 from daemon.errors import VerdictdError
 from daemon.model import Outcome, Reading, Record, Stage
@@ -143,6 +144,21 @@ class Hanging(Recorder):
     def append(self, release_id: str, header: Header, line: bytes, *, before: str, after: str, tick: int) -> None:
         self.released.wait(timeout=60.0)
         super().append(release_id, header, line, before=before, after=after, tick=tick)
+
+
+async def test_who_ends_in_order_has_written_the_tick_that_decided_though_its_release_has_ended_already(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "FLUSH_SECONDS", 40.0)
+    slow = Hanging(tmp_path)
+    scene = Scene(telemetry=HandTelemetry([failing()]), recorder=slow)
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        verdict = await verdict_of(engine)
+        await until(lambda: ID in scene.records.data)
+        asyncio.get_running_loop().call_later(0.2, slow.released.set)
+    again = replay_file(slow.path(ID))
+    assert (again.verdict, again.decided_at_tick) == (verdict.outcome, verdict.ticks)
 
 
 async def test_a_full_disk_does_not_stop_the_ticks(tmp_path: Path) -> None:

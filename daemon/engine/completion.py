@@ -29,7 +29,7 @@ from daemon.engine.outbox import Outbox
 from daemon.engine.promotions import Promotions
 from daemon.engine.reasserting import GUARD_ENDED, PUT_BACK, STEPS_KEPT
 from daemon.engine.registry import Registry
-from daemon.engine.session import Session
+from daemon.engine.session import REVERT_GIVEN_UP, REVERTED_LATE, Session
 from daemon.engine.takenback import UndoLog
 from daemon.engine.tenure import DECISION_KEPT_WITHIN_SECONDS, Tenure
 from daemon.errors import Blocked, Conflict, Refused, VerdictdError
@@ -193,10 +193,14 @@ class Completion:
         await self._tenure.sure()
 
     async def _guard(self, session: Session) -> tuple[TimedStep, ...]:
-        """Revert again if somebody puts the weights back; first, go on with a revert that has failed."""
+        """Revert again if somebody puts the weights back; first, go on with a revert that has failed.
+
+        What became of that is told once: a restart, or whoever takes the release over, does not begin with it anew.
+        """
         if session.verdict is None or not session.is_guarded:
             return _not_guarded(session, now=self._clock.now())
-        failed = session.verdict.action is Action.FAILED
+        known = any(mark.step in {REVERTED_LATE, REVERT_GIVEN_UP} for mark in session.marks)
+        failed = session.verdict.action is Action.FAILED and not known
         return await self._reverting_of(session).guard(
             self._clusters(session),
             session.release,

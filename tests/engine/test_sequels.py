@@ -121,6 +121,35 @@ async def test_what_was_told_before_a_kill_is_not_told_again_and_what_was_not_is
     assert (good.names, away.names) == (["reverted_again"], ["reverted_again"])
 
 
+async def test_what_became_of_a_failed_revert_is_told_once_whoever_goes_on_with_the_release() -> None:
+    chat = Following()
+    scene = guarded(chat=chat)
+    scene.router.answers = [Forbidden("not yours")] * 5
+    async with killed(scene) as engine:
+        await until_guarded(engine, chat)
+        await until(lambda: b"sequel_told" in scene.sessions.data.get(ID, b""))
+    async with running(scene) as engine:
+        scene.router.canary_percent = 10.0
+        await until(lambda: len(chat.sequels) == 2)
+        await until_over(engine)
+    assert chat.names == ["reverted_late", "reverted_again"]
+
+
+async def test_a_revert_that_was_given_up_is_not_insisted_on_anew_by_whoever_goes_on_with_the_release() -> None:
+    chat = Following()
+    scene = guarded(chat=chat)
+    scene.limits = msgspec.structs.replace(scene.limits, insist_seconds=5.0)
+    scene.router.answers = [Forbidden("not yours")] * 100_000
+    async with killed(scene) as engine:
+        await until_guarded(engine, chat)
+        await until(lambda: b"sequel_told" in scene.sessions.data.get(ID, b""))
+    async with running(scene) as engine:
+        since = scene.clock.time
+        await until(lambda: scene.clock.time > since + 60.0)
+        await until_over(engine)
+    assert chat.names == ["revert_given_up"]
+
+
 async def test_nothing_is_told_before_it_is_durable_nor_before_the_verdict() -> None:
     chat, late = Following(), Following()
     late.failing = Unavailable("is away")

@@ -1,8 +1,7 @@
 """Parts of one release's recording, each written by the replica that had it for a while, put together to the whole.
 
 Lines are told apart by the chained digest before and after each: what one replica judged, and nobody went on from, has no place
-in the whole. Where two lines follow the same one, the line after a hole is the later: whoever wrote it had taken the release over
-there.
+in the whole. Where two lines follow the same one, only the record's digest says which of them was gone on from.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,7 +38,7 @@ def joined(parts: Sequence[Path], *, whole: Path, digest: str | None = None) -> 
     """Write the whole, and give its path. ``digest``: the record's ``sample_digest``, which says for sure where it ends.
 
     Raises:
-        InvalidInput: a part cannot be read, is another release's, or ticks are in none of them.
+        InvalidInput: a part cannot be read, is another release's, ticks are in none of them, or no digest says which of two ways.
     """
     read = [_part(path) for path in parts]
     others = [path for path, one in zip(parts, read, strict=True) if one.header.release != read[0].header.release]
@@ -56,6 +55,12 @@ def joined(parts: Sequence[Path], *, whole: Path, digest: str | None = None) -> 
         raise InvalidInput("no ticks of these recordings lead to it", path="--digest", fix=_FIX)
     ways = [(_way(steps, end) or [], one.header) for one in read for end in (one.ends if digest is None else (digest,))]
     way, header = max(ways, key=lambda one: (sum(step.taken_over for step in one[0]), len(one[0])))
+    if any(other != way[: len(other)] for other, _ in ways):
+        raise InvalidInput(
+            "two replicas went on differently from the same tick, and it is not known which of them the verdict is of",
+            path=str(parts[0]),
+            fix="name the record's sample_digest with --digest",
+        )
     first = recordings.header_line(replace(header, holes=()))
     try:
         whole.write_bytes(b"".join(line + b"\n" for line in (first, *(step.line for step in way))))

@@ -19,7 +19,7 @@ from daemon.engine.gitsources import from_where, sources
 from daemon.engine.guarding import GIVEN_UP, Guarding, Held
 from daemon.engine.handover import claimed
 from daemon.engine.reasserting import GUARD_ENDED, Undone
-from daemon.engine.reverting import NOTHING_TO_TAKE_BACK, Reverting, RevertOutcome
+from daemon.engine.reverting import NOTHING_TO_TAKE_BACK, TRAFFIC_LEFT, Reverting, RevertOutcome
 from daemon.engine.session import REVERT_GIVEN_UP, REVERTED_LATE
 from daemon.engine.takenback import UndoLog
 from daemon.errors import NotFound, TimedOut, VerdictdError
@@ -133,8 +133,8 @@ class FanOut:
                 log.warning("what became of a failed revert", extra={"at": name, "steps": [step.step for step in late]})
                 said_last = next((step.detail for step in reversed(late) if step.detail), "")
                 became[name] = msgspec.structs.replace(late[-1], detail=said_last)
-                if len(became) == len(clusters):
-                    retried(_at_last(became))
+                if len(became) == len(clusters) and (at_last := _at_last(became)) is not None:
+                    retried(at_last)
             return (*late, *await self._guarding.reassert(router, release, located=said, owners=owners, undone=undone))
 
         return _in_order(await _each(clusters, one))
@@ -275,10 +275,12 @@ def _together(outcomes: Mapping[str, tuple[RevertOutcome, tuple[TimedStep, ...]]
     )
 
 
-def _at_last(became: Mapping[str, TimedStep]) -> TimedStep:
-    """What has become of a revert that had failed: it is done when it is in every cluster."""
+def _at_last(became: Mapping[str, TimedStep]) -> TimedStep | None:
+    """What has become of a revert that had failed: it is done when the traffic was seen to have left in every cluster."""
     ends = _in_order({name: (step,) for name, step in became.items()})
     gave_up = [step for step in ends if step.step == GIVEN_UP]
+    if not gave_up and any(step.step != TRAFFIC_LEFT for step in ends):
+        return None  # what could not be read may still send to the canary: nobody is told that all is well
     return TimedStep(
         step=REVERT_GIVEN_UP if gave_up else REVERTED_LATE,
         at=ends[-1].at,

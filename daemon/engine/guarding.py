@@ -14,9 +14,9 @@ from daemon.aio.backoff import pauses
 from daemon.aio.clock import Clock
 from daemon.engine.handover import claimed
 from daemon.engine.patching import asked_for
-from daemon.engine.reasserting import Guard, Undone, once_more
-from daemon.engine.reverting import NOTHING_TO_TAKE_BACK, Reverting, receipt_steps
-from daemon.errors import NotFound, VerdictdError
+from daemon.engine.reasserting import STEPS_KEPT, Guard, Undone, once_more
+from daemon.engine.reverting import NOTHING_TO_TAKE_BACK, TRAFFIC_LEFT, Reverting, receipt_steps
+from daemon.errors import NotFound, Unavailable, VerdictdError
 from daemon.model import Release, TimedStep
 from daemon.ports.routing import Owner, TrafficRouter
 
@@ -45,27 +45,40 @@ class Guarding:
     ) -> tuple[TimedStep, ...]:
         """Go on, for ``limits.insist_seconds``, with a revert that ``run`` had to give up: a bad canary is still serving.
 
-        Ends when a patch of all that is left is acknowledged, or when there is no route any more; the caller cancels it when a
-        newer release comes. Before each try it looks again who would serve: the baseline may have gone, or come back, since. Not
-        without end: what takes the traffic days later may be another version, of which the evidence says nothing.
+        Ends when no route in force sends to the canary, with ``TRAFFIC_LEFT`` where all of them could be read; the caller cancels
+        it when a newer release comes. Before each try it looks again who would serve: the baseline may have gone, or come back,
+        since. Not without end: what takes the traffic days later may be another version, of which the evidence says nothing.
         Never raises a ``VerdictdError``.
         """
         end = self._clock.monotonic() + self._limits.insist_seconds
         steps: list[TimedStep] = []
         for pause in pauses(_RETRY_SECONDS):
             try:
-                _, receipt = await once_more(self.reverting, router, release, located=located, owners=owners, steps=steps)
-                if receipt.failure is None:
-                    return (*steps, *receipt_steps(receipt))
-                steps += receipt_steps(receipt)
-                raise receipt.failure
-            except NotFound as error:
-                return (*steps, TimedStep(step=NOTHING_TO_TAKE_BACK, at=self._clock.now(), detail=str(error)))
+                done, is_known = await self._tried(router, release, located=located, owners=owners, steps=steps)
+                if (still := await router.canary_gets_traffic(release, located=located)) is None:
+                    seen = [TimedStep(step=TRAFFIC_LEFT, at=self._clock.now())] if is_known else []
+                    return (*steps, *done, *seen)
+                written = [one for one in done if one.step != NOTHING_TO_TAKE_BACK]
+                steps += written[: max(0, STEPS_KEPT - len(steps))]
+                raise Unavailable(f"the canary still gets traffic: {still}; {'; '.join(one.detail for one in done if one.detail)}")
             except VerdictdError as error:
                 if (left := end - self._clock.monotonic()) <= 0:
                     return (*steps, TimedStep(step=GIVEN_UP, at=self._clock.now(), detail=str(error)))
                 await self._clock.sleep(min(left, max(pause, asked_for(error))))
         raise AssertionError("pauses never end")
+
+    async def _tried(
+        self, router: TrafficRouter, release: Release, *, located: str, owners: Sequence[Owner], steps: list[TimedStep]
+    ) -> tuple[list[TimedStep], bool]:
+        """What one more try did, and whether it could read all there is. That nothing was found to write is no proof by itself."""
+        try:
+            _, receipt = await once_more(self.reverting, router, release, located=located, owners=owners, steps=steps)
+        except NotFound as error:
+            return [TimedStep(step=NOTHING_TO_TAKE_BACK, at=self._clock.now(), detail=str(error))], True
+        if receipt.failure is not None:
+            steps += receipt_steps(receipt)
+            raise receipt.failure
+        return receipt_steps(receipt), not receipt.unread
 
     async def reassert(
         self,

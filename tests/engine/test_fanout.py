@@ -173,15 +173,17 @@ async def test_where_nobody_would_serve_in_any_cluster_all_of_it_is_blocked(cloc
 
 
 async def test_the_guard_goes_on_with_what_failed_and_keeps_the_rest_at_the_same_time(clock: HandClock) -> None:
-    east = FakeRouter(clock, patches=[False, True], looks=["back at 95/5", None])
+    east = FakeRouter(clock, patches=[False, True], looks=[None, "back at 95/5", None])
     west = FakeRouter(clock, patches=[Unavailable("away"), Unavailable("away"), True])
     told = await fan_out(clock).guard(clusters(east=east, west=west), RELEASE, located="", failed=True)
     assert [step.at for step in told] == sorted(step.at for step in told)
     assert [(step.step, step.detail.partition(":")[0]) for step in told if step.step != reasserting.GUARD_ENDED] == [
         (reverting.NOTHING_TO_TAKE_BACK, "east"),
+        (reverting.TRAFFIC_LEFT, "east"),
         (reasserting.PUT_BACK, "east"),
         (reverting.PATCH_SENT, "west"),
         (reverting.PATCH_ACKNOWLEDGED, "west"),
+        (reverting.TRAFFIC_LEFT, "west"),
     ]
 
 

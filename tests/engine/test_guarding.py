@@ -118,7 +118,7 @@ async def retried(router: FakeRouter, *, limits: Limits = LIMITS) -> tuple[Timed
 async def test_a_failed_revert_is_tried_on_until_a_patch_is_acknowledged(clock: HandClock) -> None:
     router = FakeRouter(clock, patches=[*[Unavailable("away")] * 60, Forbidden("not yet"), True])
     steps = await retried(router)
-    assert [step.step for step in steps] == [reverting.PATCH_SENT, reverting.PATCH_ACKNOWLEDGED]
+    assert names_of(steps) == [reverting.PATCH_SENT, reverting.PATCH_ACKNOWLEDGED, reverting.TRAFFIC_LEFT]
     assert 40 < clock.time - 1_000.0 < 900
     assert max(clock.slept) <= 10.0
 
@@ -140,8 +140,9 @@ async def test_a_failed_revert_is_not_tried_on_while_nobody_would_serve(clock: H
 
 
 async def test_a_failed_revert_without_a_route_any_more_has_nothing_left_to_do(clock: HandClock) -> None:
-    [step] = await retried(FakeRouter(clock, patches=[NotFound("the route is gone")]))
+    step, left = await retried(FakeRouter(clock, patches=[NotFound("the route is gone")]))
     assert (step.step, step.detail) == (reverting.NOTHING_TO_TAKE_BACK, "the route is gone")
+    assert left.step == reverting.TRAFFIC_LEFT
 
 
 async def test_a_failed_revert_is_given_up_when_its_evidence_is_too_old(clock: HandClock) -> None:
@@ -182,5 +183,5 @@ async def test_however_long_the_server_was_away_the_patch_is_there_within_a_seco
     router = AwayRouter(clock)
     router.back_at = clock.time + away_seconds
     steps = await retried(router, limits=Limits(insist_seconds=900.0))
-    assert names_of(steps) == [reverting.PATCH_SENT, reverting.PATCH_ACKNOWLEDGED]
+    assert names_of(steps) == [reverting.PATCH_SENT, reverting.PATCH_ACKNOWLEDGED, reverting.TRAFFIC_LEFT]
     assert clock.time - router.back_at <= 1.0

@@ -148,8 +148,8 @@ async def test_several_owners_are_told_each_and_the_one_that_cannot_be_decides(r
 async def test_a_revert_that_waits_for_an_owner_is_tried_on_until_it_is_told(router: FakeRouter) -> None:
     owner = HandOwner(router, aborts=[Forbidden("no"), Forbidden("no"), "aborted"])
     steps = await Guarding(reverting=procedure(router.clock)).keep_retrying(router, RELEASE, owners=[owner])
-    assert names_of(steps) == [handover.OWNER_TOLD, reverting.PATCH_SENT, reverting.PATCH_ACKNOWLEDGED]
-    assert router.calls == ["baseline", "abort"] * 3 + ["patch"]
+    assert names_of(steps) == [handover.OWNER_TOLD, reverting.PATCH_SENT, reverting.PATCH_ACKNOWLEDGED, reverting.TRAFFIC_LEFT]
+    assert router.calls == ["baseline", "abort"] * 3 + ["patch", "look"]
 
 
 async def test_who_is_found_to_own_the_routes_only_when_they_were_put_back_is_told_then(clock: HandClock) -> None:

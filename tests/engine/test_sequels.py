@@ -7,7 +7,7 @@ import pytest
 
 from daemon.engine.dependencies import Sink
 from daemon.engine.engine import Engine
-from daemon.errors import Forbidden, Unavailable
+from daemon.errors import Forbidden, NotFound, Unavailable
 from daemon.model import Action, Record, Stage
 from daemon.ports.notices import Sequel
 from tests.engine.test_outbox import HandSink, scene_with
@@ -119,6 +119,23 @@ async def test_what_was_told_before_a_kill_is_not_told_again_and_what_was_not_is
         await until(lambda: away.sequels)
         await until_over(engine)
     assert (good.names, away.names) == (["reverted_again"], ["reverted_again"])
+
+
+@pytest.mark.parametrize("why", ["nothing found", "unread"])
+async def test_a_failed_revert_is_told_as_done_only_where_the_traffic_is_seen_to_have_left(why: str) -> None:
+    chat = Following()
+    scene = guarded(chat=chat)
+    insist_seconds = 1e9 if why == "unread" else 5.0
+    scene.limits = msgspec.structs.replace(scene.limits, insist_seconds=insist_seconds, guard_seconds=0.0)
+    scene.router.answers = [Forbidden("not yours")]
+    if why == "unread":
+        scene.router.unread = ("parts/cart: 403",)
+    else:
+        scene.router.answers += [NotFound("the baseline is no subset")] * 100_000
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await verdict_of(engine)
+    assert chat.names == ([] if why == "unread" else ["revert_given_up"])
 
 
 async def test_what_became_of_a_failed_revert_is_told_once_whoever_goes_on_with_the_release() -> None:

@@ -226,7 +226,7 @@ async def test_a_server_that_was_stopped_is_patched_as_soon_as_it_goes_on(
     await hasty.close()
     assert outcome.action is Action.FAILED, outcome.reason
     steps = await Guarding(reverting=procedure).keep_retrying(IstioRouter(kube), RELEASE, located=located)
-    assert steps[-1].step == PATCH_ACKNOWLEDGED
+    assert PATCH_ACKNOWLEDGED in {step.step for step in steps}
     assert await split(kube) == [100, 0]
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from daemon.engine import recovery, ticker
+from daemon.engine import engine, recovery, ticker
 from daemon.engine.recording import RecordingWriter
 from daemon.ports.service import Meter
 from daemon.recorder import Recorder
@@ -24,3 +24,4 @@ def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(ticker, "RecordingWriter", writer)
     monkeypatch.setattr(recovery, "PATIENCE_SECONDS", 60.0)
+    monkeypatch.setattr(engine, "FLUSH_SECONDS", 60.0)

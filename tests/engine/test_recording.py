@@ -9,7 +9,6 @@ import pytest
 
 from analyzers.counts import Arm
 from daemon import recordings
-from daemon.engine import engine as engines
 from daemon.engine import recovery
 from daemon.errors import VerdictdError
 from daemon.model import Outcome, Reading, Record, Stage
@@ -146,10 +145,8 @@ class Hanging(Recorder):
         super().append(release_id, header, line, before=before, after=after, tick=tick)
 
 
-async def test_who_ends_in_order_has_written_the_tick_that_decided_though_its_release_has_ended_already(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(engines, "FLUSH_SECONDS", 40.0)
+@pytest.mark.usefixtures("unhurried")
+async def test_who_ends_in_order_has_written_the_tick_that_decided_though_its_release_has_ended_already(tmp_path: Path) -> None:
     slow = Hanging(tmp_path)
     scene = Scene(telemetry=HandTelemetry([failing()]), recorder=slow)
     async with running(scene) as engine:

@@ -26,6 +26,8 @@ from tests.hand.samples import ID, OTHER, POLICY, RELEASE, failing, gap, healthy
 
 # The clock of these tests runs with whoever sleeps: no watch may end for its window.
 PATIENT = msgspec.structs.replace(POLICY, window_seconds=86_400.0)
+UNHURRIED = msgspec.structs.replace(PATIENT, promotion=msgspec.structs.replace(PATIENT.promotion, min_seconds=86_000.0))
+"""Nor is a canary promoted in it that is fine."""
 GUARDED = Limits(guard_seconds=86_400.0, locate_seconds=86_400.0)
 
 
@@ -407,6 +409,7 @@ async def test_what_comes_late_from_whoever_had_the_service_before_is_written_ov
         assert b"x#3" in both.kept
 
 
+@pytest.mark.usefixtures("unhurried")
 @pytest.mark.parametrize("how", ["handed over", "lost"])
 async def test_who_takes_a_release_over_goes_on_with_its_recording_and_the_parts_together_replay_to_the_verdict(
     tmp_path: Path, how: str
@@ -416,6 +419,7 @@ async def test_who_takes_a_release_over_goes_on_with_its_recording_and_the_parts
         for name, scene in both.replicas.scenes.items():
             scene.recorder = Recorder(tmp_path / name)
             scene.telemetry.readings = [healthy()]
+            scene.policies = {"default": UNHURRIED}
         await both.watching()
         for one, other in (("a", "b"), ("b", "a"), ("a", "b")):
             least = ticks(both.kept) + 3

@@ -435,7 +435,7 @@ async def test_who_takes_a_release_over_goes_on_with_its_recording_and_the_parts
         parts = [tmp_path / name / f"{ID}.jsonl" for name in ("a", "b")]
         await until(lambda: all(part.exists() for part in parts))
     assert [len(recordings.read(part)[0].holes) for part in parts] == [1, 2]
-    again = replay_file(joined(parts, whole=tmp_path / "whole.jsonl"))
+    again = replay_file(joined(parts, whole=tmp_path / "whole.jsonl", digest=record.sample_digest))
     assert (again.verdict, again.decided_at_tick, again.notes) == (record.verdict.outcome, record.verdict.ticks, ())
     assert again.reason == record.verdict.reason
 

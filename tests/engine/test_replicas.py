@@ -26,8 +26,10 @@ from tests.hand.samples import ID, OTHER, POLICY, RELEASE, failing, gap, healthy
 
 # The clock of these tests runs with whoever sleeps: no watch may end for its window.
 PATIENT = msgspec.structs.replace(POLICY, window_seconds=86_400.0)
-UNHURRIED = msgspec.structs.replace(PATIENT, promotion=msgspec.structs.replace(PATIENT.promotion, min_seconds=86_000.0))
-"""Nor is a canary promoted in it that is fine."""
+UNHURRIED = msgspec.structs.replace(
+    POLICY, window_seconds=1e9, promotion=msgspec.structs.replace(POLICY.promotion, min_seconds=1e9 - 1.0)
+)
+"""Nor is a canary promoted in it that is fine, however far the clock runs while a thread writes."""
 GUARDED = Limits(guard_seconds=86_400.0, locate_seconds=86_400.0)
 
 

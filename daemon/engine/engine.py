@@ -28,6 +28,7 @@ from daemon.engine.feed import view, whole_view
 from daemon.engine.freezing import Freezes
 from daemon.engine.joining import Newcomer
 from daemon.engine.keptforms import decode_record, record_of
+from daemon.engine.neighbours import Neighbours
 from daemon.engine.outlines import Outlines
 from daemon.engine.promotions import Promotions
 from daemon.engine.recovery import answered, recover, report_lost
@@ -409,6 +410,10 @@ class Engine:
                 )
                 group.create_task(sharing.run(moves), name="replicas")
                 group.create_task(self._follow_freezes(), name="freezes")
+                neighbours = Neighbours(
+                    self._checkpoints.kept, registry=self._registry, clock=self._ports.clock, meter=self._ports.meter
+                )
+                group.create_task(neighbours.follow(), name="releases of other replicas")
                 group.create_task(self._follow_outlines(), name="announcements that wait")
                 group.create_task(carrier.answer(sharing.me, self._answered), name="words of other replicas")
             for ticker in self._tickers:

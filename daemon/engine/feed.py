@@ -30,6 +30,11 @@ class Changes:
         self._subscribers: set[_Subscriber] = set()
         self._closed = False
 
+    @property
+    def is_followed(self) -> bool:
+        """Whether anybody follows."""
+        return bool(self._subscribers)
+
     def tell(self, session: Session) -> None:
         """This is the release's state now."""
         self._number += 1

@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 CONCURRENT_WRITES = 32
 _CLAIMS = 3
+_AT_A_STRETCH = 20
+"""Sessions that are read before others have their turn."""
 
 
 class KeptSessions:
@@ -102,9 +104,11 @@ class KeptSessions:
     async def all(self) -> list[Session]:
         """All sessions as they are kept, whoever has them, but those that cannot be read. Raises as the store does."""
         found = []
-        for _, kept in await self._store.items():
+        for count, (_, kept) in enumerate(await self._store.items(), start=1):
             with contextlib.suppress(stored.Unreadable):
                 found.append(decode(kept.value, now=self._clock.now()).session)
+            if count % _AT_A_STRETCH == 0:
+                await asyncio.sleep(0)
         return found
 
     async def claimed(self, sessions: Sequence[Session]) -> list[Session]:

@@ -5,7 +5,7 @@ Everything else passes frozen sessions around and puts the new one here. Not sha
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import assert_never, overload
 
@@ -25,7 +25,8 @@ class Registry:
         self._max_ended = max_ended
         self._waiters: dict[str, list[asyncio.Future[Verdict]]] = {}
         self._followed: dict[str, asyncio.Event] = {}
-        self.changes = Changes(self._all)
+        self._elsewhere: dict[str, Session] = {}
+        self.changes = Changes(lambda: [*self._elsewhere.values(), *self._all()])
 
     def __len__(self) -> int:
         """Number of running sessions."""
@@ -50,6 +51,21 @@ class Registry:
         """Whether nobody has put a newer value in this one's place (a command while the judge was busy, say)."""
         return self._running.get(session.release_id) is session
 
+    @property
+    def elsewhere(self) -> Mapping[str, Session]:
+        """Other replicas' releases, as they were last shown."""
+        return self._elsewhere
+
+    def show_elsewhere(self, sessions: Mapping[str, Session]) -> None:
+        """These are other replicas' releases now, but for those that are here: who follows is told what has changed."""
+        before, self._elsewhere = self._elsewhere, {name: one for name, one in sessions.items() if name not in self}
+        for name in before.keys() - self._elsewhere.keys():
+            if name not in self:
+                self.changes.forget(name)
+        for name, session in self._elsewhere.items():
+            if name not in before or _shown(before[name]) != _shown(session):
+                self.changes.tell(session)
+
     def put(self, session: Session) -> None:
         """Put a new value in the old one's place, tell who follows, and wake whoever waits for its verdict once that is settled."""
         if session.stage is Stage.ENDED:
@@ -59,6 +75,7 @@ class Registry:
                 self.changes.forget(self._ended.popitem(last=False)[0])
         else:
             self._running[session.release_id] = session
+        self._elsewhere.pop(session.release_id, None)
         self.changes.tell(session)
         if (changed := self._followed.get(session.release_id)) is not None:
             changed.set()
@@ -134,6 +151,11 @@ class Registry:
             waiting = self._waiters.get(release_id, [])
             if waiter in waiting:
                 waiting.remove(waiter)
+
+
+def _shown(session: Session) -> tuple[object, ...]:
+    """What tells another state of a session, as far as it is seen from outside."""
+    return session.stage, session.ticks, session.digest, len(session.marks), session.waiting_for, session.settled
 
 
 def _is_one_canary(one: Session, other: Session) -> bool:

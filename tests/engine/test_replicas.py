@@ -130,6 +130,28 @@ async def test_who_names_no_attempt_is_told_of_the_same_one_by_every_replica_als
         assert await asked(b, release_id="web-3") == ID
 
 
+async def test_who_follows_one_replica_is_told_of_the_others_releases_to_their_ends() -> None:
+    async with AsyncExitStack() as stack:
+        both = Both(stack)
+        a, b = await both.start()
+        with b.subscribe(limit=100, after=0) as changes:
+            await a.submit(RELEASE, release_id=ID)
+            seen = []
+            async with asyncio.timeout(40):
+                async for change in changes:
+                    seen.append(change.release)
+                    if change.release.stage is Stage.WATCHING:
+                        both.fail()
+                    if change.release.stage is Stage.ENDED:
+                        break
+        assert {one.id for one in seen} == {ID}
+        assert Stage.WATCHING in {one.stage for one in seen}
+        verdict = seen[-1].verdict
+        assert verdict is not None
+        assert verdict == await verdict_of(a)
+        assert [one.id for one in b.views()] == []
+
+
 async def test_what_is_wrong_is_told_by_whoever_has_the_service_as_if_it_had_been_said_there() -> None:
     async with AsyncExitStack() as stack:
         both = Both(stack)

@@ -161,8 +161,9 @@ class Connection:
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self._ended.wait()
             reconnecting = self._client._reconnection_task  # noqa: SLF001 - there is no public way to it
-            if not self._client.is_connected and reconnecting is not None and reconnecting.done():
-                # What the library does not foresee, or a cancellation, ends its attempts without a word.
+            has_left_off = not self._client.is_connected and reconnecting is not None and reconnecting.done()
+            if self._client.is_closed or has_left_off:
+                # What the library does not foresee, or a cancellation, ends its attempts, or its closing, without a word.
                 await self._on_disconnected()
                 await self._discard()
                 return

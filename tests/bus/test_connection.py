@@ -164,6 +164,22 @@ async def test_a_client_whose_last_attempt_ended_while_its_socket_closed_is_repl
     await bus.sessions.put("web-1", b"state")
 
 
+async def test_a_client_that_was_shut_out_and_never_said_so_is_replaced(
+    nats_server: Broker, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its closing ends before it tells, where somebody else's wait for the socket's end was cancelled."""
+    client = bus.connection.client
+    assert client._transport is not None
+
+    async def wait_closed() -> None:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(client._transport, "wait_closed", wait_closed)
+    await asyncio.wait([asyncio.ensure_future(client._close(client.CLOSED))])
+    await until(lambda: bus.ready and bus.connection.client is not client)
+    await bus.sessions.put("web-1", b"state")
+
+
 async def test_a_pause_while_the_connection_is_lost_ends_when_it_is_back(nats_server: Broker, bus: Bus) -> None:
     await nats_server.kill()
     await until(lambda: not bus.ready)
@@ -323,7 +339,7 @@ async def test_a_shut_out_client_is_replaced_though_the_server_is_away_first(
         return len(clients)
 
     await nats_server.kill()
-    await client._close(client.CLOSED)
+    await asyncio.wait([asyncio.ensure_future(client._close(client.CLOSED))])  # as one of the library's tasks does
     with pytest.raises(Unavailable):
         await bus.sessions.put("web-1", b"state")
     await until(lambda: tried() >= 3)

@@ -118,8 +118,13 @@ async def test_prometheus_scrapes(tmp_path: Path) -> None:
 async def test_consul_answers(tmp_path: Path) -> None:
     entry = {"kind": "proxy-defaults", "name": "global", "config": {"protocol": "http"}}
     async with consul(tmp_path, {"config_entries": {"bootstrap": [entry]}}) as agent:
-        found = json.loads(await get(f"{agent.url}/v1/config/proxy-defaults"))
-        assert [one["Config"] for one in found] == [{"protocol": "http"}]
+
+        async def written() -> bool:
+            """Its leader writes it, a moment after it leads."""
+            found = json.loads(await get(f"{agent.url}/v1/config/proxy-defaults"))
+            return [one["Config"] for one in found] == [{"protocol": "http"}]
+
+        await run.until(written, 20)
 
 
 async def test_envoy_answers(tmp_path: Path) -> None:

@@ -176,8 +176,7 @@ class Engine:
             return await self._outlines.keep(release, release_id=release_id, sender=sender, announced_at=announced_at)
         if self._shared is not None:
             said = Submission(release=release, release_id=release_id, sender=sender, announced_at=announced_at)
-            where = partial(self._tenure.other, release)
-            if (there := await self._carrying(self._shared).carry(said, where=where)) is not None:
+            if (there := await self._carried(self._shared, said, of=release)) is not None:
                 return there
         if release_id not in self._registry:
             newcomer = Newcomer(
@@ -191,8 +190,7 @@ class Engine:
         await self._working()
         if self._shared is not None:
             said = Inquiry(release=release, release_id=release_id, sender=sender, silence_seconds=silence_seconds)
-            where = partial(self._tenure.other, release)
-            if (there := await self._carrying(self._shared).carry(said, where=where)) is not None:
+            if (there := await self._carried(self._shared, said, of=release)) is not None:
                 return there
         async with self._attempts.turn(release):
             if not self._tenure.is_here(release):
@@ -211,8 +209,7 @@ class Engine:
         session = self._registry.find_running(release_id)
         if session is None and self._shared is not None and (kept := await self._afar.find(release_id)) is not None:
             said = Word(release_id=release_id, command=command)
-            where = partial(self._tenure.other, kept.release)
-            if (there := await self._carrying(self._shared).carry(said, where=where)) is not None:
+            if (there := await self._carried(self._shared, said, of=kept.release)) is not None:
                 return there
             session = self._registry.find_running(release_id)
         if session is None or session.stage not in {Stage.LOCATING, Stage.WATCHING}:
@@ -464,8 +461,10 @@ class Engine:
             case _:
                 assert_never(said)
 
-    def _carrying(self, shared: Shared) -> Carrying:
-        return Carrying(shared.carrier, lease_seconds=shared.lease_seconds, clock=self._ports.clock)
+    async def _carried(self, shared: Shared, said: Said, *, of: Release) -> ReleaseView | None:
+        """The answer of the replica that has the release's service; null: it is here."""
+        carrying = Carrying(shared.carrier, lease_seconds=shared.lease_seconds, clock=self._ports.clock)
+        return await carrying.carry(said, where=partial(self._tenure.other, of))
 
     def _take_what_comes(self, group: asyncio.TaskGroup) -> None:
         """A task for each source of events, and one for commands."""

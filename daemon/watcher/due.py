@@ -1,10 +1,11 @@
 """Which routes must be looked at: now, or later, and none before its last look has ended."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from daemon.aio.backoff import doubled
 from daemon.aio.clock import Clock
 from daemon.aio.tasks import cancel_all
 from daemon.watcher.kept import RouteKey
@@ -12,13 +13,21 @@ from daemon.watcher.kept import RouteKey
 
 @dataclass(slots=True)
 class Due:
-    """The routes. Whoever takes one frees it when its look has ended."""
+    """The routes. Whoever takes one frees it when its look has ended.
+
+    Attributes:
+        again_seconds: after how long one is looked at again whose look could not be finished: the first time, and at most.
+        random: gives numbers in [0, 1).
+    """
 
     clock: Clock
+    again_seconds: tuple[float, float]
+    random: Callable[[], float]
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _now: set[RouteKey] = field(default_factory=set)
     _later: dict[RouteKey, float] = field(default_factory=dict)
     _busy: set[RouteKey] = field(default_factory=set)
+    _failures: dict[RouteKey, int] = field(default_factory=dict)
 
     @property
     def is_idle(self) -> bool:
@@ -40,6 +49,18 @@ class Due:
         """Its look has ended."""
         self._busy.discard(key)
         self._wake.set()
+
+    def done(self, key: RouteKey) -> None:
+        """Its look has ended as it should."""
+        self._failures.pop(key, None)
+        self.free(key)
+
+    def put_off(self, key: RouteKey) -> None:
+        """Its look could not be finished: it is looked at again, later each time."""
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        first, cap = self.again_seconds
+        self.after(key, doubled(failures, first_seconds=first, cap_seconds=cap, random=self.random))
+        self.free(key)
 
     def take(self) -> list[RouteKey]:
         """Those whose time has come; they are busy until they are freed."""

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from daemon.aio.backoff import doubled
 from daemon.aio.clock import Clock
 from daemon.discovery.openings import OpenRelease
 from daemon.discovery.picture import Picture, uses
@@ -79,10 +78,8 @@ class Lookout:
         self._patience = Patience(awaited, questions=questions, letters=letters, clock=clock)
         self._letters = letters
         self._clock = clock
-        self._random = random
         self._tell = tell
-        self._due = Due(clock)
-        self._failures: dict[RouteKey, int] = {}
+        self._due = Due(clock, again_seconds=_AGAIN_SECONDS, random=random)
         self._defects: dict[RouteKey, dict[str, int]] = {}
         self._announced: dict[RouteKey, tuple[Opening, ...]] = {}
         self._forced: set[RouteKey] = set()
@@ -296,19 +293,15 @@ class Lookout:
             log.debug("a route could not be kept", extra={"route": str(key), "reason": str(error)})
             self._put_off(key)
             return
-        self._failures.pop(key, None)
         self._defects.pop(key, None)
         if step.again_in_seconds is not None:
             self._due.after(key, step.again_in_seconds)
-        self._due.free(key)
+        self._due.done(key)
 
     def _put_off(self, key: RouteKey) -> None:
         """Look again later, and later each time."""
-        failures = self._failures[key] = self._failures.get(key, 0) + 1
-        first, cap = _AGAIN_SECONDS
         self._forced.add(key)
-        self._due.after(key, doubled(failures, first_seconds=first, cap_seconds=cap, random=self._random))
-        self._due.free(key)
+        self._due.put_off(key)
 
 
 def _namespaces(picture: Picture) -> list[str]:

@@ -12,7 +12,6 @@ from typing import Final
 import msgspec
 
 from daemon import names
-from daemon.aio.backoff import doubled
 from daemon.aio.clock import Clock
 from daemon.discovery.updates import HASH, Deployment, Template, Update, templates
 from daemon.errors import Conflict, NotFound, Refused, VerdictdError
@@ -84,10 +83,8 @@ class Pairs:
         self._waiting = waiting
         self._letters = letters
         self._clock = clock
-        self._random = random
         self._tell = tell
-        self._due = Due(clock)
-        self._failures: dict[RouteKey, int] = {}
+        self._due = Due(clock, again_seconds=_AGAIN_SECONDS, random=random)
         self._changed_deployments: set[tuple[str, str]] = set()
         self._standing = Standing("what stands around second Deployments", now=clock.now)
         deployed.follow(self._changed)
@@ -169,7 +166,7 @@ class Pairs:
             deployments.get(one) is None for one in named & deployments.keys()
         )
         if unread or not self._deployed.is_listed(key.namespace):  # whose listing brings it again
-            self._free(key)
+            self._due.done(key)
             return
         there = [] if chooser is None else self._there(chooser, key.namespace)
         found = came(key, kept, chooser, there, told_apart=self._told_apart, left_to=partial(self._left_to, key))
@@ -210,7 +207,7 @@ class Pairs:
             return
         except VerdictdError as error:
             self._standing.fails(str(error))
-            self._put_off(key)
+            self._due.put_off(key)
             return
         self._standing.works()
         if release is None:
@@ -281,13 +278,13 @@ class Pairs:
             case Answer.REFUSED:
                 await self._settle(refused.key, refused)
             case Answer.AGAIN:
-                self._put_off(safe.key)
+                self._due.put_off(safe.key)
 
     async def _ended(self, key: RouteKey, found: Came, answer: Answer) -> None:
         if answer is Answer.SAFE:
             await self._settle(key, found.after, again=True)
         else:
-            self._put_off(key)
+            self._due.put_off(key)
 
     async def _settle(self, key: RouteKey, after: KeptServing | None, *, again: bool = False) -> None:
         """Keep what is known now, and be done with the Service until something changes. ``again``: there may be more to it."""
@@ -301,20 +298,10 @@ class Pairs:
             again = True
         except VerdictdError as error:
             log.debug("who serves a Service could not be kept", extra={"service": str(key), "reason": str(error)})
-            self._put_off(key)
+            self._due.put_off(key)
             return
-        self._free(key)
+        self._due.done(key)
         self._due.soon([key] if again else ())
-
-    def _free(self, key: RouteKey) -> None:
-        self._failures.pop(key, None)
-        self._due.free(key)
-
-    def _put_off(self, key: RouteKey) -> None:
-        failures = self._failures[key] = self._failures.get(key, 0) + 1
-        first, cap = _AGAIN_SECONDS
-        self._due.after(key, doubled(failures, first_seconds=first, cap_seconds=cap, random=self._random))
-        self._due.free(key)
 
 
 def _newest(of: Deployment, there: Iterable[Template]) -> Template:

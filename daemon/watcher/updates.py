@@ -15,7 +15,6 @@ from typing import Any, Final
 import msgspec
 
 from daemon import names
-from daemon.aio.backoff import doubled
 from daemon.aio.clock import Clock
 from daemon.discovery.picture import Labels
 from daemon.discovery.surroundings import selectors
@@ -100,10 +99,8 @@ class RollingUpdates:
         self._waiting = waiting
         self._letters = letters
         self._clock = clock
-        self._random = random
         self._tell = tell
-        self._due = Due(clock)
-        self._failures: dict[RouteKey, int] = {}
+        self._due = Due(clock, again_seconds=_AGAIN_SECONDS, random=random)
         self._done: dict[RouteKey, int] = {}
         self._standing = Standing("what stands around rolling updates", now=clock.now)
         deployed.follow(self._changed)
@@ -139,10 +136,10 @@ class RollingUpdates:
         there = self._deployed.deployments(key.namespace)
         seen, kept = there.get(key.name), self._kept.get(key)
         if not self._deployed.is_listed(key.namespace, or_failing=True):
-            self._put_off(key)
+            self._due.put_off(key)
             return
         if seen is None and key.name in there:  # it is there, and cannot be read, which is said
-            self._free(key)
+            self._due.done(key)
             return
         if seen is None or not seen.is_updating:
             self._done.pop(key, None)
@@ -155,13 +152,13 @@ class RollingUpdates:
             found = await self._found(seen)
         except VerdictdError as error:
             self._standing.fails(str(error))
-            self._put_off(key)
+            self._due.put_off(key)
             return
         self._standing.works()
         if found is None or (kept is not None and kept.release_id == found.release_id):
-            self._free(key)
+            self._due.done(key)
             if found is not None:
-                self._waiting.offer(key, found.release, again=partial(self._put_off, key))
+                self._waiting.offer(key, found.release, again=partial(self._due.put_off, key))
             return
         self._tell(
             UpdateNotice(
@@ -215,7 +212,7 @@ class RollingUpdates:
 
     def _end(self, key: RouteKey, kept: KeptUpdate | None, *, why: str) -> None:
         if kept is None:
-            self._free(key)
+            self._due.done(key)
             return
         ending = Ending(release_id=kept.release_id, by=str(key), why=why)
         self._tell(EndNotice(ending, answered=partial(self._ended, key)))
@@ -228,34 +225,24 @@ class RollingUpdates:
                 case Answer.REFUSED:
                     self._done[key] = number
                 case Answer.AGAIN:
-                    self._put_off(key)
+                    self._due.put_off(key)
                     return
         except VerdictdError as error:
             log.debug("a rolling update could not be kept", extra={"workload": str(key), "reason": str(error)})
-            self._put_off(key)
+            self._due.put_off(key)
             return
-        self._free(key)
+        self._due.done(key)
         self._announced()
 
     async def _ended(self, key: RouteKey, answer: Answer) -> None:
         try:
             if answer is Answer.SAFE:
                 await self._kept.remove(key)
-                self._free(key)
+                self._due.done(key)
                 return
         except VerdictdError as error:
             log.debug("a rolling update could not be forgotten", extra={"workload": str(key), "reason": str(error)})
-        self._put_off(key)
-
-    def _free(self, key: RouteKey) -> None:
-        self._failures.pop(key, None)
-        self._due.free(key)
-
-    def _put_off(self, key: RouteKey) -> None:
-        failures = self._failures[key] = self._failures.get(key, 0) + 1
-        first, cap = _AGAIN_SECONDS
-        self._due.after(key, doubled(failures, first_seconds=first, cap_seconds=cap, random=self._random))
-        self._due.free(key)
+        self._due.put_off(key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

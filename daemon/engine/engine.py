@@ -441,15 +441,13 @@ class Engine:
 
     async def _do(self, said: Said) -> ReleaseView:
         match said:
+            case Submission() | Inquiry() if not self._tenure.is_here(said.release):
+                raise Unavailable("its service is not here")
             case Submission():
-                if not self._tenure.is_here(said.release):
-                    raise Unavailable("its service is not here")
                 return await self.submit(
                     said.release, release_id=said.release_id, sender=said.sender, announced_at=said.announced_at
                 )
             case Inquiry():
-                if not self._tenure.is_here(said.release):
-                    raise Unavailable("its service is not here")
                 return await self.attempt(
                     said.release, release_id=said.release_id, sender=said.sender, silence_seconds=said.silence_seconds
                 )

@@ -4,7 +4,6 @@ They are read as they are kept, and only while somebody follows. What is kept no
 on its way from one replica to another, and is told of again by whoever has it then.
 """
 
-import asyncio
 from dataclasses import replace
 from typing import Final
 
@@ -49,7 +48,6 @@ class Neighbours:
         before = self._registry.elsewhere
         ended = {one.release_id: _ended(one) for one in before.values() if one.release_id not in kept and one.verdict is not None}
         self._registry.show_elsewhere(kept | ended)
-        await asyncio.sleep(0)
 
 
 def _ended(session: Session) -> Session:

@@ -10,7 +10,7 @@ from daemon import connectors
 from daemon.delivery import gittools, owners
 from daemon.meshes.registry import BUILT_IN
 from daemon.settings import model_of
-from tests.docs import api, chart, commands, dashboards, lines, links, meshes, metrics, modules, paths, rbac, reference
+from tests.docs import api, chart, dashboards, lines, links, meshes, metrics, modules, paths, rbac, reference
 
 ROOT = Path(__file__).resolve().parents[2]
 _WITH_RIGHTS: Sequence[rbac.WithRights] = (
@@ -30,11 +30,10 @@ def documents(root: Path) -> list[Path]:
 
 def faults(root: Path) -> Iterator[str]:
     """Everything that is wrong, with its file."""
-    makefile = commands.makefile_of(root)
     for path in documents(root):
         text = path.read_text(encoding="utf-8")
         name = path.relative_to(root).as_posix()
-        wrong = [*commands.faults(text, makefile=makefile), *links.faults(path, root=root), *paths.faults(text, root=root)]
+        wrong = [*links.faults(path, root=root), *paths.faults(text, root=root)]
         for fault in wrong if name in FIGURES else [*wrong, *lines.faults(text)]:
             yield f"{name}: {fault}"
     yield from modules.faults(root)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.docs.commands import without_code
+from tests.docs.shell import without_code
 
 _PATH = re.compile(r"`((?:analyzers|config|daemon|deploy|docs|requirements|tests)/[\w./-]*)`")
 _TEST = re.compile(r"`(tests/[\w./-]+\.py)::(\w+)`")

@@ -81,6 +81,11 @@ def scripts(page: str, text: str) -> Iterator[Script]:
                 yield Script(page, line + 1 + body.count("\n", 0, found.start()), f"{found[1]}\n")
 
 
+def without_code(text: str) -> str:
+    """The document without its blocks."""
+    return _FENCE.sub("", text)
+
+
 def mentioned(page: str, text: str, *, programs: frozenset[str]) -> Iterator[Script]:
     """What stands in sentences and tables and begins with one of the programs and a word to it."""
     prose = _FENCE.sub(lambda fence: "\n" * fence[0].count("\n"), text)

@@ -5,28 +5,8 @@ from pathlib import Path
 import pytest
 
 from daemon.meshes.registry import BUILT_IN
-from tests.docs import api, commands, lines, links, modules, paths, reference
+from tests.docs import api, lines, links, modules, paths, reference
 from tests.docs.__main__ import documents, faults, made
-
-MAKEFILE = "demo: x\n\trun\ntest:\n"
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("```sh\n$ verdictd wait shop-1 --timeout 5 && make demo test\n```\n", []),
-        ("```\nVERDICTD_SERVER=x .venv/bin/verdictd status --json | head # verdictd nothing\n```\n", []),
-        ("```sh\nverdictd wiat shop-1\n```\n", ["verdictd has no command 'wiat'"]),
-        ("```sh\nverdictd wait \\\n  --fast shop-1\n```\n", ["verdictd wait has no option --fast"]),
-        ("```sh\nmake dmeo\n```\n", ["make has no target 'dmeo'"]),
-        ("Call `verdictd judge`, then `make all`.", ["verdictd has no command 'judge'", "make has no target 'all'"]),
-        ("`verdictd COMMAND --help`, `verdictd demo --keep`, `verdictd --version`, `make VENV=x demo`", []),
-        ("```python\nverdictd wiat\n```\n", []),
-        ("```sh\nverdictd wait 'open\n```\n", []),
-    ],
-)
-def test_commands_that_do_not_exist_are_found(text: str, expected: list[str]) -> None:
-    assert list(commands.faults(text, makefile=MAKEFILE)) == expected
 
 
 def test_files_that_are_not_there_are_found(tmp_path: Path) -> None:
@@ -118,10 +98,9 @@ def test_documents_of_hidden_folders_are_not_ours(tmp_path: Path) -> None:
 
 
 def test_a_generated_page_that_is_old_is_found(tmp_path: Path) -> None:
-    (tmp_path / "Makefile").write_text(MAKEFILE, encoding="utf-8")
-    (tmp_path / "README.md").write_text("`make all`", encoding="utf-8")
+    (tmp_path / "README.md").write_text("[gone](gone.md)", encoding="utf-8")
     assert list(faults(tmp_path)) == [
-        "README.md: make has no target 'all'",
+        "README.md: gone.md is not there",
         *(f"{name}: is not what the code says; run python -m tests.docs --write" for name in made(tmp_path)),
     ]
 

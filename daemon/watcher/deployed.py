@@ -58,8 +58,8 @@ class Deployed:
         services: bool,
         clock: Clock,
     ) -> None:
-        self._name = name
-        self._cluster = cluster
+        self.name = name
+        self.cluster = cluster
         self._clock = clock
         self._followers: list[Callable[[RouteKey], None]] = []
         self._places: Sequence[str | None] = list(namespaces) or [None]
@@ -76,7 +76,7 @@ class Deployed:
     def problem(self) -> str | None:
         """Why some changes may not be seen now; null where all are."""
         failures = ((resource, one.failure) for (resource, _), one in self._informers.items())
-        return next((f"watch of {what} in {self._name}: {why}" for what, why in failures if why is not None), None)
+        return next((f"watch of {what} in {self.name}: {why}" for what, why in failures if why is not None), None)
 
     async def run(self) -> None:
         """Watch for ever; cancel it to end it."""
@@ -118,13 +118,13 @@ class Deployed:
                 within[name[1]] = informer.known[name]
             else:
                 within.pop(name[1], None)
-            key = key_of(resource, cluster=self._name, namespace=name[0], name=name[1])
+            key = key_of(resource, cluster=self.name, namespace=name[0], name=name[1])
             for follower in self._followers:
                 follower(key)
 
         of_kind = [one for one in known if (one.group, one.kind) == (resource.group, resource.kind)]
         informer = Informer(
-            self._cluster.source(resource, place),
+            self.cluster.source(resource, place),
             kept=read,
             clock=self._clock,
             changed=changed,

@@ -7,22 +7,18 @@ that is away for an hour all lead to the same looks.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from daemon.aio.clock import Clock
 from daemon.discovery.openings import OpenRelease
 from daemon.discovery.picture import Picture, uses
 from daemon.errors import Conflict, Refused, VerdictdError
 from daemon.kube.resources import Resource
-from daemon.ports.events import DeadLetters
-from daemon.questions import Questions
 from daemon.standing import Standing
 from daemon.watcher import looking
 from daemon.watcher.asked import RouteQuestions
-from daemon.watcher.awaited import AwaitedCanaries
 from daemon.watcher.due import Due
 from daemon.watcher.endnotices import EndNotice
 from daemon.watcher.kept import KeptRoutes, RouteKey
@@ -32,6 +28,7 @@ from daemon.watcher.reading import Around, Cluster, together
 from daemon.watcher.seen import Seen, is_quiet, unasked
 from daemon.watcher.steps import Opening, Question, Step
 from daemon.watcher.watches import Beside, Watched, Watches
+from daemon.watcher.watchports import WatchPorts
 
 log = logging.getLogger(__name__)
 
@@ -60,31 +57,20 @@ class WatchedCluster:
 class Lookout:
     """One life of the source, from reading what was kept to its end."""
 
-    def __init__(
-        self,
-        clusters: Mapping[str, WatchedCluster],
-        *,
-        kept: KeptRoutes,
-        questions: Questions,
-        awaited: AwaitedCanaries,
-        letters: DeadLetters,
-        clock: Clock,
-        random: Callable[[], float],
-        tell: Callable[[RouteNotice | EndNotice], None],
-    ) -> None:
+    def __init__(self, clusters: Mapping[str, WatchedCluster], *, kept: KeptRoutes, ports: WatchPorts) -> None:
         self._clusters = clusters
         self._kept = kept
-        self._questions = RouteQuestions(questions)
-        self._patience = Patience(awaited, questions=questions, letters=letters, clock=clock)
-        self._letters = letters
-        self._clock = clock
-        self._tell = tell
-        self._due = Due(clock, again_seconds=_AGAIN_SECONDS, random=random)
+        self._questions = RouteQuestions(ports.questions)
+        self._patience = Patience(ports)
+        self._letters = ports.letters
+        self._clock = ports.clock
+        self._tell = ports.tell
+        self._due = Due(ports.clock, again_seconds=_AGAIN_SECONDS, random=ports.random)
         self._defects: dict[RouteKey, dict[str, int]] = {}
         self._announced: dict[RouteKey, tuple[Opening, ...]] = {}
         self._forced: set[RouteKey] = set()
         self._owners_changed: set[tuple[str, str]] = set()
-        self._standing = Standing("what stands around routes", now=clock.now)
+        self._standing = Standing("what stands around routes", now=ports.clock.now)
         self._watches = {name: self._watches_of(name, watched) for name, watched in clusters.items()}
 
     @property

@@ -5,37 +5,31 @@ where something is to be announced. What a route tells apart is left to the rout
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from typing import Final
 
 import msgspec
 
-from daemon import names
-from daemon.aio.clock import Clock
-from daemon.discovery.updates import HASH, Deployment, Template, Update, templates
+from daemon.discovery.updates import Deployment, Template, Update, templates
 from daemon.errors import Conflict, NotFound, Refused, VerdictdError
-from daemon.events.announced import origin
-from daemon.kube.resources import PODS, REPLICA_SETS, SERVICES
+from daemon.kube.resources import REPLICA_SETS, SERVICES
 from daemon.model import Release
-from daemon.ports.events import DeadLetters
-from daemon.releasecheck import decode_release
 from daemon.standing import Standing
-from daemon.watcher.annotations import POLICY, WATCH, Annotated, wishes
+from daemon.watcher.annotations import Annotated, wishes
 from daemon.watcher.deployed import Chooser, Deployed
 from daemon.watcher.due import Due
 from daemon.watcher.endings import Ending
 from daemon.watcher.endnotices import EndNotice
 from daemon.watcher.kept import KeptRoutes, RouteKey, key_of
 from daemon.watcher.keptserving import KeptPair, KeptServing, KeptServings
-from daemon.watcher.looking import UNSAID_POLICY
 from daemon.watcher.notices import Answer
 from daemon.watcher.pairing import Came, Found, came, is_to_come, paired
+from daemon.watcher.podreleases import is_counted, of_its_watch, release_by_pods, release_id_of
 from daemon.watcher.podsawaited import PodsAwaited
-from daemon.watcher.reading import Cluster
 from daemon.watcher.routed import route_between
 from daemon.watcher.updatenotices import UpdateNotice
-from daemon.watcher.updates import has_proxy
+from daemon.watcher.watchports import WatchPorts
 
 log = logging.getLogger(__name__)
 
@@ -47,46 +41,36 @@ class Pairs:
     """Those of one cluster.
 
     Args:
-        name: the cluster's, in the settings.
-        cluster: what is asked of it.
         deployed: its Deployments and Services.
         mesh: by whose telemetry they are observed, its name in the settings.
         kept: who served; loaded.
         routes: what is known of routes.
         waiting: announcements that may be of one.
-        letters: where those go that are refused.
-        random: gives numbers in [0, 1).
-        tell: hears of what begins and what is over.
     """
 
     def __init__(
         self,
-        name: str,
-        cluster: Cluster,
-        *,
         deployed: Deployed,
+        *,
         mesh: str,
         kept: KeptServings,
         routes: KeptRoutes,
         waiting: PodsAwaited,
-        letters: DeadLetters,
-        clock: Clock,
-        random: Callable[[], float],
-        tell: Callable[[UpdateNotice | EndNotice], None],
+        ports: WatchPorts,
     ) -> None:
-        self._name = name
-        self._cluster = cluster
+        self._name = deployed.name
+        self._cluster = deployed.cluster
         self._deployed = deployed
         self._mesh = mesh
         self._kept = kept
         self._routes = routes
         self._waiting = waiting
-        self._letters = letters
-        self._clock = clock
-        self._tell = tell
-        self._due = Due(clock, again_seconds=_AGAIN_SECONDS, random=random)
+        self._letters = ports.letters
+        self._clock = ports.clock
+        self._tell = ports.tell
+        self._due = Due(ports.clock, again_seconds=_AGAIN_SECONDS, random=ports.random)
         self._changed_deployments: set[tuple[str, str]] = set()
-        self._standing = Standing("what stands around second Deployments", now=clock.now)
+        self._standing = Standing("what stands around second Deployments", now=ports.clock.now)
         deployed.follow(self._changed)
         routes.follow(self._route_changed)
 
@@ -227,35 +211,29 @@ class Pairs:
 
     async def _release(self, key: RouteKey, found: Found, chooser: Chooser) -> Release | None:
         """Null: it is not to be watched, or has no proxy that would count anything. Raises ``VerdictdError``."""
-        own = {name: value for name, value in found.new.annotations.items() if name in {WATCH, POLICY}}
         service = Annotated(said=str(key), annotations=chooser.annotations)
-        asked = wishes(Annotated(said=str(found.new), annotations=own), [service], destinations=())
+        own = Annotated(said=str(found.new), annotations=of_its_watch(found.new.annotations))
+        asked = wishes(own, [service], destinations=())
         if asked.watch == "off":
             return None
         sets = await self._cluster.within(REPLICA_SETS, namespace=key.namespace)
         update = Update(old=_newest(found.old, templates(found.old, sets)), new=_newest(found.new, templates(found.new, sets)))
-        pods = await self._cluster.within(PODS, namespace=key.namespace, labels=f"{HASH}={update.new.hash}")
-        if not any(map(has_proxy, pods)):
+        if not await is_counted(update, cluster=self._cluster, namespace=key.namespace):
             return None
-        said: dict[str, object] = {
-            "service": key.name,
-            "namespace": key.namespace,
-            "mesh": self._mesh,
-            "strategy": "pods",
-            "policy": asked.policy or UNSAID_POLICY,
-            "observe": True,
-            "baseline": {"workload": found.old.name, "labels": {HASH: update.old.hash}},
-            "canary": {"workload": found.new.name, "labels": {HASH: update.new.hash}},
-        }
-        if update.artifact:
-            said["artifact"] = update.artifact
-        return decode_release(said)
+        return release_by_pods(
+            key.name,
+            update,
+            namespace=key.namespace,
+            mesh=self._mesh,
+            policy=asked.policy,
+            baseline=found.old.name,
+            canary=found.new.name,
+        )
 
     def _release_id(self, after: KeptServing, found: Found) -> str:
-        """The same however often it is found, by whichever daemon, until it is kept."""
+        """The same until it is kept."""
         arms = [(one.uid, one.number) for one in (found.old, found.new)]
-        attempt = msgspec.json.encode((self._name, "pair", after.uid, after.since, arms)).decode()
-        return names.new_release_id(after.key.name, origin=origin("/watched", attempt))
+        return release_id_of(after.key.name, (self._name, "pair", after.uid, after.since, arms))
 
     def _told_apart(self, old: Deployment, new: Deployment) -> str:
         routes = (one for one in self._routes.all() if one.key.cluster == self._name)

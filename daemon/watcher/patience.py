@@ -13,16 +13,14 @@ from typing import Any, Final
 
 import msgspec
 
-from daemon.aio.clock import Clock
 from daemon.aio.tasks import cancel_all
 from daemon.errors import VerdictdError
 from daemon.model import OpenQuestion
 from daemon.ports.awaiting import HOW_TO_ANSWER, Awaited
-from daemon.ports.events import DeadLetter, DeadLetters
-from daemon.questions import Questions
-from daemon.watcher.awaited import AwaitedCanaries
+from daemon.ports.events import DeadLetter
 from daemon.watcher.kept import RouteKey
 from daemon.watcher.meeting import StillWaits
+from daemon.watcher.watchports import WatchPorts
 
 log = logging.getLogger(__name__)
 
@@ -35,11 +33,11 @@ _QUESTION: Final = "awaited-"
 class Patience:
     """Those that wait, and what is said of them at the routes of one watch."""
 
-    def __init__(self, awaited: AwaitedCanaries, *, questions: Questions, letters: DeadLetters, clock: Clock) -> None:
-        self._awaited = awaited
-        self._questions = questions
-        self._letters = letters
-        self._clock = clock
+    def __init__(self, ports: WatchPorts) -> None:
+        self._awaited = ports.awaited
+        self._questions = ports.questions
+        self._letters = ports.letters
+        self._clock = ports.clock
         self._asked: dict[str, str] = {}
         self._changed = asyncio.Event()
 

@@ -16,32 +16,24 @@ from daemon.discovery.surroundings import Behind, Workload
 from daemon.model import ArmSpec, Outline, Release
 from daemon.ports.awaiting import Awaited
 from daemon.ports.events import DeadLetters
-from daemon.watcher.awaited import AwaitedCanaries
 from daemon.watcher.kept import RouteKey
 from daemon.watcher.meeting import as_announced, is_about, notice_of
 from daemon.watcher.notices import Answer
 from daemon.watcher.patience import Patience
 from daemon.watcher.updatenotices import UpdateNotice
+from daemon.watcher.watchports import WatchPorts
 
-Told = Callable[[UpdateNotice], None]
 _NO_ROUTE: Final = ""
 
 
 class PodsAwaited:
-    """Those of all clusters.
+    """Those of all clusters."""
 
-    Args:
-        awaited: the announcements.
-        patience: what is done about one that is found.
-        letters: where those go that are refused.
-        tell: hears of what is found.
-    """
-
-    def __init__(self, awaited: AwaitedCanaries, *, patience: Patience, letters: DeadLetters, tell: Told) -> None:
-        self._awaited = awaited
-        self._patience = patience
-        self._letters = letters
-        self._tell = tell
+    def __init__(self, ports: WatchPorts) -> None:
+        self._awaited = ports.awaited
+        self._patience = Patience(ports)
+        self._letters = ports.letters
+        self._tell = ports.tell
         self._told: set[str] = set()
 
     @property

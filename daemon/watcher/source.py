@@ -9,18 +9,14 @@ from daemon.aio.clock import Clock
 from daemon.aio.tasks import background
 from daemon.errors import Defect, VerdictdError
 from daemon.ports.durable import Store
-from daemon.ports.events import DeadLetters
+from daemon.ports.events import Announcement, DeadLetters
 from daemon.ports.sharing import Turn
 from daemon.questions import Questions
 from daemon.watcher.awaited import AwaitedCanaries
-from daemon.watcher.endnotices import EndNotice
 from daemon.watcher.kept import KeptRoutes
 from daemon.watcher.lookout import Lookout, WatchedCluster
-from daemon.watcher.notices import RouteNotice
-from daemon.watcher.updatenotices import UpdateNotice
 from daemon.watcher.updating import Updating
-
-Found = RouteNotice | UpdateNotice | EndNotice
+from daemon.watcher.watchports import WatchPorts
 
 
 class RouteWatcher:
@@ -69,9 +65,9 @@ class RouteWatcher:
         """See ``ExaminedSource``."""
         return next((one.problem for one in self._run or () if one.problem), None)
 
-    async def announcements(self) -> AsyncGenerator[Found, None]:
+    async def announcements(self) -> AsyncGenerator[Announcement, None]:
         """What is found, for ever; see ``EventSource``. Raises what makes it begin anew."""
-        found: asyncio.Queue[Found | VerdictdError] = asyncio.Queue()
+        found: asyncio.Queue[Announcement | VerdictdError] = asyncio.Queue()
         async with background(_reported(partial(self._watch, found), found.put_nowait)):
             while True:
                 one = await found.get()
@@ -79,7 +75,7 @@ class RouteWatcher:
                     raise one
                 yield one
 
-    async def _watch(self, found: asyncio.Queue[Found | VerdictdError]) -> None:
+    async def _watch(self, found: asyncio.Queue[Announcement | VerdictdError]) -> None:
         """In each turn, from what is kept then. What was found and is not taken yet when it ends is whoever's is next."""
         while True:
             await self._turn.begins()
@@ -92,23 +88,9 @@ class RouteWatcher:
             while not found.empty():
                 found.get_nowait()
 
-    def _begun(self, tell: Callable[[Found], None]) -> tuple[Lookout, Updating]:
+    def _begun(self, tell: Callable[[Announcement], None]) -> tuple[Lookout, Updating]:
         kept = KeptRoutes(self._store)
-        routes = Lookout(
-            self._clusters,
-            kept=kept,
-            questions=self._questions,
-            awaited=self._awaited,
-            letters=self._letters,
-            clock=self._clock,
-            random=self._random,
-            tell=tell,
-        )
-        updates = Updating(
-            self._clusters,
-            store=self._updates,
-            serving=self._serving,
-            routes=kept,
+        ports = WatchPorts(
             awaited=self._awaited,
             questions=self._questions,
             letters=self._letters,
@@ -116,7 +98,8 @@ class RouteWatcher:
             random=self._random,
             tell=tell,
         )
-        return routes, updates
+        routes = Lookout(self._clusters, kept=kept, ports=ports)
+        return routes, Updating(self._clusters, store=self._updates, serving=self._serving, routes=kept, ports=ports)
 
 
 async def _reported(run: Callable[[], Awaitable[None]], tell: Callable[[VerdictdError], None]) -> None:

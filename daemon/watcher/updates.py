@@ -10,42 +10,34 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
-import msgspec
-
-from daemon import names
-from daemon.aio.clock import Clock
 from daemon.discovery.picture import Labels
 from daemon.discovery.surroundings import selectors
-from daemon.discovery.updates import HASH, Deployment, Update, templates, under_way
+from daemon.discovery.updates import Deployment, templates, under_way
 from daemon.errors import Refused, VerdictdError
-from daemon.events.announced import origin
-from daemon.kube.resources import PODS, REPLICA_SETS, SERVICES, Json, metadata_of
-from daemon.meshes.podarms import PROXIES
+from daemon.kube.resources import REPLICA_SETS, SERVICES, Json, metadata_of
 from daemon.model import Release
-from daemon.ports.events import DeadLetters
-from daemon.releasecheck import decode_release
 from daemon.standing import Standing
-from daemon.watcher.annotations import POLICY, WATCH, Annotated, wishes
+from daemon.watcher.annotations import Annotated, wishes
 from daemon.watcher.deployed import DEPLOYMENTS, Deployed
 from daemon.watcher.due import Due
 from daemon.watcher.endings import Ending
 from daemon.watcher.endnotices import EndNotice
 from daemon.watcher.kept import RouteKey
 from daemon.watcher.keptupdates import KeptUpdate, KeptUpdates
-from daemon.watcher.looking import UNSAID_POLICY
 from daemon.watcher.notices import Answer
+from daemon.watcher.podreleases import is_counted, of_its_watch, release_by_pods, release_id_of
 from daemon.watcher.podsawaited import PodsAwaited
-from daemon.watcher.reading import Cluster, annotations_of
+from daemon.watcher.reading import annotations_of
 from daemon.watcher.updatenotices import UpdateNotice
+from daemon.watcher.watchports import WatchPorts
 
 log = logging.getLogger(__name__)
 
 _AGAIN_SECONDS: Final = (1.0, 30.0)
 _COALESCED_SECONDS: Final = 0.2
 """A controller writes a Deployment's status several times at each step."""
-_AMBIENT: Final = ("ambient.istio.io/redirection", "enabled")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,49 +52,39 @@ class RollingUpdates:
     """Those of one cluster.
 
     Args:
-        name: the cluster's, in the settings.
-        cluster: what is asked of it.
         deployed: its Deployments.
         mesh: by whose telemetry they are observed, its name in the settings.
         kept: those that are watched; loaded.
         has_route: whether a route tells versions of one of these Services of a namespace apart.
         is_compared: whether a Deployment is compared with another one, so that its update is part of that.
         waiting: announcements that may be of one.
-        letters: where those go that are refused.
-        random: gives numbers in [0, 1).
-        tell: hears of what begins and what is over.
     """
 
     def __init__(
         self,
-        name: str,
-        cluster: Cluster,
-        *,
         deployed: Deployed,
+        *,
         mesh: str,
         kept: KeptUpdates,
         has_route: Callable[[str, Sequence[str]], bool],
         is_compared: Callable[[Deployment], bool],
         waiting: PodsAwaited,
-        letters: DeadLetters,
-        clock: Clock,
-        random: Callable[[], float],
-        tell: Callable[[UpdateNotice | EndNotice], None],
+        ports: WatchPorts,
     ) -> None:
-        self._name = name
-        self._cluster = cluster
+        self._name = deployed.name
+        self._cluster = deployed.cluster
         self._deployed = deployed
         self._mesh = mesh
         self._kept = kept
         self._has_route = has_route
         self._is_compared = is_compared
         self._waiting = waiting
-        self._letters = letters
-        self._clock = clock
-        self._tell = tell
-        self._due = Due(clock, again_seconds=_AGAIN_SECONDS, random=random)
+        self._letters = ports.letters
+        self._clock = ports.clock
+        self._tell = ports.tell
+        self._due = Due(ports.clock, again_seconds=_AGAIN_SECONDS, random=ports.random)
         self._done: dict[RouteKey, int] = {}
-        self._standing = Standing("what stands around rolling updates", now=clock.now)
+        self._standing = Standing("what stands around rolling updates", now=ports.clock.now)
         deployed.follow(self._changed)
 
     @property
@@ -185,30 +167,24 @@ class RollingUpdates:
         behind = {name: one for name, one in _annotated(services).items() if _selects(one.selector, seen.labels)}
         if not behind or self._has_route(seen.namespace, sorted(behind)):
             return None
-        pods = await self._cluster.within(PODS, namespace=seen.namespace, labels=f"{HASH}={update.new.hash}")
-        if not any(map(has_proxy, pods)):
+        if not await is_counted(update, cluster=self._cluster, namespace=seen.namespace):
             return None
-        asked = wishes(_of(seen), [one.annotated for one in behind.values()], destinations=())
+        own = Annotated(said=str(seen), annotations=of_its_watch(seen.annotations))
+        asked = wishes(own, [one.annotated for one in behind.values()], destinations=())
         if asked.watch == "off":
             return None
         service = seen.name if seen.name in behind else min(behind)
-        return self._release(seen, update, service=service, policy=asked.policy or UNSAID_POLICY)
-
-    def _release(self, seen: Deployment, update: Update, *, service: str, policy: str) -> _Found:
-        said: dict[str, object] = {
-            "service": service,
-            "namespace": seen.namespace,
-            "mesh": self._mesh,
-            "strategy": "pods",
-            "policy": policy,
-            "observe": True,
-        }
-        for arm, template in (("baseline", update.old), ("canary", update.new)):
-            said[arm] = {"workload": seen.name, "labels": {HASH: template.hash}}
-        if update.artifact:
-            said["artifact"] = update.artifact
-        attempt = msgspec.json.encode((self._name, seen.uid, update.new.uid, update.new.number)).decode()
-        return _Found(release_id=names.new_release_id(service, origin=origin("/watched", attempt)), release=decode_release(said))
+        release = release_by_pods(
+            service,
+            update,
+            namespace=seen.namespace,
+            mesh=self._mesh,
+            policy=asked.policy,
+            baseline=seen.name,
+            canary=seen.name,
+        )
+        attempt = (self._name, seen.uid, update.new.uid, update.new.number)
+        return _Found(release_id=release_id_of(service, attempt), release=release)
 
     def _end(self, key: RouteKey, kept: KeptUpdate | None, *, why: str) -> None:
         if kept is None:
@@ -265,16 +241,3 @@ def _annotated(services: Sequence[Json]) -> Mapping[str, _Service]:
 
 def _selects(selector: Labels, labels: Labels) -> bool:
     return all(labels.get(key) == value for key, value in selector.items())
-
-
-def _of(seen: Deployment) -> Annotated:
-    """What is written on it about how it is watched; its arms are nobody's to name."""
-    own = {key: value for key, value in seen.annotations.items() if key in {WATCH, POLICY}}
-    return Annotated(said=str(seen), annotations=own)
-
-
-def has_proxy(pod: Any) -> bool:
-    """Whether a mesh counts the pod's requests beside it, or for it."""
-    spec, annotations = pod.get("spec") or {}, annotations_of(pod)
-    containers = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
-    return annotations.get(_AMBIENT[0]) == _AMBIENT[1] or any(one.get("name") in PROXIES for one in containers)

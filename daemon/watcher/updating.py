@@ -4,26 +4,20 @@ They share what is kept, and those of one cluster its watches.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
-from daemon.aio.clock import Clock
 from daemon.discovery.updates import Deployment
 from daemon.ports.durable import Store
-from daemon.ports.events import DeadLetters
-from daemon.questions import Questions
-from daemon.watcher.awaited import AwaitedCanaries
 from daemon.watcher.deployed import DEPLOYMENTS, Deployed
-from daemon.watcher.endnotices import EndNotice
 from daemon.watcher.kept import KeptRoutes, RouteKey, key_of
 from daemon.watcher.keptserving import KeptServings
 from daemon.watcher.keptupdates import KeptUpdates
 from daemon.watcher.lookout import WatchedCluster
 from daemon.watcher.pairs import Pairs
-from daemon.watcher.patience import Patience
 from daemon.watcher.podsawaited import PodsAwaited
-from daemon.watcher.updatenotices import UpdateNotice
 from daemon.watcher.updates import RollingUpdates
+from daemon.watcher.watchports import WatchPorts
 
 
 class Updating:
@@ -34,10 +28,6 @@ class Updating:
         store: where rolling updates that are watched are kept.
         serving: where it is kept who served each Service.
         routes: what is known of routes.
-        awaited, questions: announcements that wait for their canaries, and what was asked of them.
-        letters: where those go that are refused.
-        random: gives numbers in [0, 1).
-        tell: hears of what begins and what is over.
     """
 
     def __init__(
@@ -47,23 +37,14 @@ class Updating:
         store: Store,
         serving: Store,
         routes: KeptRoutes,
-        awaited: AwaitedCanaries,
-        questions: Questions,
-        letters: DeadLetters,
-        clock: Clock,
-        random: Callable[[], float],
-        tell: Callable[[UpdateNotice | EndNotice], None],
+        ports: WatchPorts,
     ) -> None:
         self._clusters = clusters
         self._kept = KeptUpdates(store)
         self._servings = KeptServings(serving)
         self._routes = routes
-        patience = Patience(awaited, questions=questions, letters=letters, clock=clock)
-        self._waiting = PodsAwaited(awaited, patience=patience, letters=letters, tell=tell)
-        self._letters = letters
-        self._clock = clock
-        self._random = random
-        self._tell = tell
+        self._ports = ports
+        self._waiting = PodsAwaited(ports)
         self._followed: list[Deployed | RollingUpdates | Pairs] = []
 
     @property
@@ -92,39 +73,29 @@ class Updating:
             namespaces=watched.namespaces,
             known=self._known(),
             services=watched.pairs_by is not None,
-            clock=self._clock,
+            clock=self._ports.clock,
         )
         self._followed.append(deployed)
         pairs: Pairs | None = None
         if watched.pairs_by is not None:
             pairs = Pairs(
-                name,
-                watched.cluster,
-                deployed=deployed,
+                deployed,
                 mesh=watched.pairs_by,
                 kept=self._servings,
                 routes=self._routes,
                 waiting=self._waiting,
-                letters=self._letters,
-                clock=self._clock,
-                random=self._random,
-                tell=self._tell,
+                ports=self._ports,
             )
             self._followed.append(pairs)
         if watched.updates_by is not None:
             updates = RollingUpdates(
-                name,
-                watched.cluster,
-                deployed=deployed,
+                deployed,
                 mesh=watched.updates_by,
                 kept=self._kept,
                 has_route=partial(self._has_route, name),
                 is_compared=_never if pairs is None else pairs.compares,
                 waiting=self._waiting,
-                letters=self._letters,
-                clock=self._clock,
-                random=self._random,
-                tell=self._tell,
+                ports=self._ports,
             )
             self._followed.append(updates)
 

@@ -76,6 +76,7 @@ async def noticed(
                 except InvalidInput as error:
                     await notice.reject(str(error))
                     continue
+                assert isinstance(release, Release)
                 if release.namespace == namespace:
                     assert notice.release_id is not None
                     found[notice.release_id] = release

@@ -10,10 +10,9 @@ import pytest
 from daemon.errors import InvalidInput, Refused, Unavailable
 from daemon.model import ArmSpec, Outline, Release
 from daemon.ports.durable import Kept
+from daemon.ports.events import Announcement
 from daemon.watcher.awaited import MOST_AWAITED, AwaitedCanaries
-from daemon.watcher.endnotices import EndNotice
-from daemon.watcher.notices import AwaitedNotice, RouteNotice
-from daemon.watcher.updatenotices import UpdateNotice
+from daemon.watcher.notices import AwaitedNotice
 from tests.hand.clock import HandClock, PatientClock
 from tests.hand.ports import MemoryStore
 from tests.watcher.world import NAMESPACE, World, deployment, destination_rule, service, two_versions, virtual_service
@@ -33,7 +32,7 @@ class Waiting(World):
     async def announce(self, outline: Outline = NEW, *, release_id: str = ID, sender: str = "event /ci") -> None:
         await self.awaited.keep(outline, release_id=release_id, sender=sender, since=self.clock.now())
 
-    async def take(self, notice: RouteNotice | UpdateNotice | EndNotice) -> None:
+    async def take(self, notice: Announcement) -> None:
         if isinstance(notice, AwaitedNotice):
             assert notice.release_id is not None
             self.senders[notice.release_id] = notice.sender

@@ -26,7 +26,7 @@ from daemon.meshes.linkerd.mesh import LINKERD, LinkerdMesh
 from daemon.meshes.osm.mesh import OSM, OsmMesh
 from daemon.meshes.smi.trafficsplit import TRAFFIC_SPLITS
 from daemon.model import Command, OpenQuestion, Release
-from daemon.ports.events import DeadLetter
+from daemon.ports.events import Announcement, DeadLetter
 from daemon.ports.sharing import Turn
 from daemon.questions import Questions
 from daemon.replicas.turn import Alone
@@ -34,11 +34,9 @@ from daemon.watcher.awaited import AwaitedCanaries
 from daemon.watcher.endnotices import EndNotice
 from daemon.watcher.kept import KeptRoute, RouteKey, key_of
 from daemon.watcher.lookout import WatchedCluster
-from daemon.watcher.notices import RouteNotice
 from daemon.watcher.reading import Around, annotations_of
 from daemon.watcher.seen import Manner
 from daemon.watcher.source import RouteWatcher
-from daemon.watcher.updatenotices import UpdateNotice
 from daemon.watcher.watches import Watched
 from tests.discovery.world import surroundings
 from tests.hand.clock import HandClock
@@ -306,7 +304,7 @@ class World:
             random=lambda: 0.5,
         )
 
-    async def take(self, notice: RouteNotice | UpdateNotice | EndNotice) -> None:
+    async def take(self, notice: Announcement) -> None:
         """What the engine's consumer does with one."""
         if isinstance(notice, EndNotice):
             self.ended.append((str(notice.release_id), notice.command))
@@ -315,6 +313,7 @@ class World:
         try:
             release, release_id = notice.release(), notice.release_id
             assert release_id is not None
+            assert isinstance(release, Release)
             if release_id not in self.submitted:
                 self.refuse(release)
                 self.submitted[release_id] = release

@@ -38,8 +38,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     stands_for: int = 1
 
     def __str__(self) -> str:
-        """``path: message; fix``."""
-        return f"{self.path}: {self.message}" + (f"; {self.fix}" if self.fix else "")
+        """``path: message; fix``; of a whole document, whose paths have no root, the path is ``$``."""
+        return f"{self.path or '$'}: {self.message}" + (f"; {self.fix}" if self.fix else "")
 
 
 class ConfigError(Exception):

@@ -18,8 +18,8 @@ from config.policy import Policy
 from config.schema import json_schema, policy_schema
 from daemon.cli import rendering
 from daemon.cli.exits import Exit
-from daemon.cli.releasefile import checked_release, looks_like_release
-from daemon.model import Release
+from daemon.cli.releasefile import checked_announcement, looks_like_release
+from daemon.model import Outline, Release
 from daemon.recordings import SUFFIXES
 
 # More than any folder of policies or recordings holds; somebody's home is not searched for minutes.
@@ -119,14 +119,22 @@ def _checked(file: str, kind: str | None) -> _Checked:
         if found == "recording":
             return _recording(file)
         if _is_folder(file):
-            load_policies(file)
-            return _Checked(file=file, kind="policies")
+            return _folder(file)
         document = _within(documents.read(Path(file)), source=file)
         found = kind or _kind_of(document)
         told = _read(document, found, source=file)
     except ConfigError as error:
         return _Checked(file=file, kind=found, problems=error.faults)
     return _Checked(file=file, kind=found, told=told)
+
+
+def _folder(folder: str) -> _Checked:
+    """One of policies. Whoever names one to be checked has something in it. Raises ``ConfigError``."""
+    policies = load_policies(folder)
+    if not policies:
+        fix = "name a folder with a .yaml or .json file for each policy, or with recordings"
+        raise ConfigError((Fault(path="$", message="the folder holds no policy and no recording", fix=fix),), source=folder)
+    return _Checked(file=folder, kind="policies", told=(f"its policies: {', '.join(policies)}",), more={"policies": [*policies]})
 
 
 def _within(document: object, *, source: str) -> object:
@@ -155,7 +163,8 @@ def _read(document: object, kind: str, *, source: str) -> tuple[str, ...]:
     """What else there is to say of it. Raises ``ConfigError``."""
     match kind:
         case "release":
-            checked_release(document, source=source)
+            if isinstance(checked_announcement(document, source=source), Outline):
+                return ("its arms are for the daemon to find, which needs a source of kind kubernetes in the settings",)
         case "policy":
             policy_of(document, source=source)
         case _:
@@ -167,7 +176,7 @@ def _read(document: object, kind: str, *, source: str) -> tuple[str, ...]:
 
 
 def _kind_of(document: object) -> str:
-    """A release has arms; a policy has at least one key that only policies have; everything else is taken for settings."""
+    """A release has a service or arms; a policy has a key that only policies have; everything else is taken for settings."""
     if looks_like_release(document):
         return "release"
     keys = set(document) if isinstance(document, dict) else set()

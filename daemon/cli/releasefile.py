@@ -8,7 +8,7 @@ from config import documents, files
 from config.errors import ConfigError, Fault
 from daemon.errors import InvalidInput
 from daemon.events.hearing import Hearing
-from daemon.model import Release
+from daemon.model import Outline, Release
 from daemon.releasecheck import decode_release
 
 
@@ -24,12 +24,17 @@ def load_announcement(name: str) -> Mapping[str, object]:
     """Read what announces a release, whose arms may be for the daemon to find. Raises ``ConfigError`` as ``load_release``."""
     source = "standard input" if name == "-" else name
     document = documents.parse(standard_input(source), source=source) if name == "-" else documents.read(Path(name))
-    try:
-        Hearing(finds_arms=True).announced(document, path="")
-    except InvalidInput as error:
-        raise ConfigError(error.faults, source=source) from error
+    checked_announcement(document, source=source)
     assert isinstance(document, Mapping)  # it announces something
     return document
+
+
+def checked_announcement(document: object, *, source: str) -> Release | Outline:
+    """What a plain document announces: a release, or an outline whose arms the daemon finds. Raises ``ConfigError`` likewise."""
+    try:
+        return Hearing(finds_arms=True).announced(document, path="")[0]
+    except InvalidInput as error:
+        raise ConfigError(error.faults, source=source) from error
 
 
 def checked_release(document: object, *, source: str) -> Release:

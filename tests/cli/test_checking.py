@@ -57,9 +57,30 @@ def test_the_kind_can_be_given(tmp_path: Path, capsys: pytest.CaptureFixture[str
 def test_a_folder_of_policies_is_checked_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.yaml").write_text("mode: observe", encoding="utf-8")
     assert main(["check", str(tmp_path)]) == 0
+    assert "its policies: a" in capsys.readouterr().out
     (tmp_path / "b.yaml").write_text("mode: watch", encoding="utf-8")
     assert main(["check", str(tmp_path)]) == 64
     assert "b.mode" in capsys.readouterr().out
+
+
+def test_a_folder_without_a_policy_is_no_good_news(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "notes.txt").write_text("mode: observe", encoding="utf-8")
+    assert main(["check", str(tmp_path)]) == 64
+    assert "the folder holds no policy and no recording; name a folder with" in capsys.readouterr().out
+
+
+def test_a_fault_of_a_whole_release_names_the_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "release.yaml").write_text("service: web", encoding="utf-8")
+    assert main(["check", "--kind", "release", str(tmp_path / "release.yaml")]) == 64
+    assert "release.yaml: $: says neither what is new" in capsys.readouterr().out
+
+
+def test_an_announcement_without_arms_is_what_submit_takes_and_says_who_finds_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "release.yaml").write_text("service: web\nrevision: 8f3c2a1", encoding="utf-8")
+    assert main(["check", str(tmp_path / "release.yaml")]) == 0
+    assert "its arms are for the daemon to find" in capsys.readouterr().out
 
 
 def test_settings_under_which_nothing_can_be_watched_are_usable_and_that_is_said(

@@ -125,6 +125,7 @@ def test_a_folder_of_recordings_stands_for_all_of_them(tmp_path: Path, capsys: p
         code, said = checked(capsys, *kind, str(tmp_path))
         assert code == 0
         assert [line.partition(":")[0] for line in said[::3]] == [f"{tmp_path}/old/cart-0.jsonl", f"{tmp_path}/web-0.jsonl"]
-    assert checked(capsys, "--kind", "policy", str(tmp_path))[1] == [f"{tmp_path}: a usable policies file"]
+    code, said = checked(capsys, "--kind", "policy", str(tmp_path))
+    assert (code, said[0].partition(";")[0]) == (64, f"{tmp_path}: $: the folder holds no policy and no recording")
     (tmp_path / "empty").mkdir()
     assert checked(capsys, "--kind", "recording", str(tmp_path / "empty"))[0] == 64

@@ -1,4 +1,4 @@
-"""The shipped configurations of a hub and of clusters beside it: every verdict is at the hub once, and nothing else is."""
+"""The shipped configurations of a hub and of clusters beside it: each verdict is there once, and a hub can do nothing else."""
 
 import asyncio
 import json
@@ -33,6 +33,10 @@ UNANSWERED_SECONDS = 1.0
 """For what nobody may answer; what is allowed is answered within milliseconds, and asked beside it."""
 
 
+Kept = tuple[int, int, int, dict[str, object]]
+"""Of a stream: how many messages it has, the number of the last one, how many consumers, and how it is configured."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Fleet:
     """A hub, and a broker for each cluster."""
@@ -54,6 +58,25 @@ class Fleet:
         async with open_bus(Nats(url=url, connect_timeout_seconds=20.0), cluster=cluster) as bus:
             await bus.verdicts.publish(verdict(release_id, cluster=cluster))
 
+    async def kept(self, cluster: str) -> dict[str, Kept]:
+        """Every stream and bucket of a cluster."""
+        async with self.user("operator", at=self.clusters[cluster]) as client:
+            found = await client.jetstream().streams_info()
+            return {
+                str(one.config.name): (one.state.messages, one.state.last_seq, one.state.consumer_count, one.config.as_dict())
+                for one in found
+            }
+
+    async def let_the_hub_read(self, cluster: str) -> None:
+        """What the page has the operator of a cluster do, once a daemon was there to make the stream."""
+        url = self.clusters[cluster].url_of("verdictd", password="verdictd-secret")
+        async with open_bus(Nats(url=url, connect_timeout_seconds=20.0), cluster=cluster):
+            pass
+        plan = json.loads(await asyncio.to_thread((SHIPPED / "fleet-consumer.json").read_bytes))
+        body = {"stream_name": subjects.VERDICTS, "config": {**plan, "deliver_subject": f"fleet.deliver.{cluster}"}}
+        async with self.user("operator", at=self.clusters[cluster]) as client:
+            await asked(client, f"CONSUMER.DURABLE.CREATE.{subjects.VERDICTS}.{plan['name']}", json.dumps(body).encode())
+
     async def gathered(self) -> list[tuple[str, str]]:
         """What the hub has: subject and release id, sorted."""
         async with self.user("fleet", inbox="answers") as client:
@@ -70,6 +93,11 @@ class Fleet:
 
         await until(enough, within=150.0)  # the hub looks again for a cluster that was away after up to a minute
         assert await self.gathered() == sorted((f"verdictd.verdict.{cluster}.shop.web", one) for cluster, one in wanted)
+
+
+async def asked(client: Client, what: str, body: bytes) -> None:
+    answer = json.loads((await client.request(f"$JS.API.{what}", body, timeout=30)).data)
+    assert "error" not in answer, answer
 
 
 def release_of(headers: dict[str, str] | None, data: bytes | None) -> str:
@@ -97,10 +125,10 @@ async def fleet(folder: Path) -> AsyncIterator[Fleet]:
         for one in (hub, *clusters.values()):
             await one.start()
         here = Fleet(hub=hub, clusters=clusters)
+        for name in CLUSTERS:
+            await here.let_the_hub_read(name)
         async with here.user("fleet") as client:
-            plan = await asyncio.to_thread((SHIPPED / "fleet-verdicts.json").read_bytes)
-            answer = json.loads((await client.request(f"$JS.API.STREAM.CREATE.{STREAM}", plan, timeout=30)).data)
-            assert "error" not in answer, answer
+            await asked(client, f"STREAM.CREATE.{STREAM}", await asyncio.to_thread((SHIPPED / "fleet-verdicts.json").read_bytes))
         yield here
     finally:
         for one in (hub, *clusters.values()):
@@ -132,44 +160,88 @@ async def test_who_reads_at_the_hub_hears_of_a_verdict_when_it_arrives_and_reads
         assert release_of(last.headers, last.data) == "web-1"
 
 
-async def test_the_way_to_the_hub_carries_neither_commands_nor_other_reads_nor_changes_nor_the_daemon_s_answers(
+async def test_a_hub_whose_stream_is_made_anew_has_every_verdict_once_when_clusters_were_asked_to_begin_again(
     tmp_path: Path,
 ) -> None:
     async with fleet(tmp_path) as here, here.user("fleet", inbox="answers") as client:
-        heard: list[str] = []
-
-        async def hear(message: Msg) -> None:
-            heard.append(message.subject)
-
-        for subject in ("_INBOX.>", "$KV.>"):
-            await client.subscribe(subject, cb=hear)
-        await client.flush()
         await here.decide("eu", "web-1")
         await here.has(("eu", "web-1"))
-        assert heard == []
-        await client.publish("verdictd.command.web-1", b"{}")
-        await client.publish("verdictd.release.eu.shop.web", b"{}")
-        streams = [plan.name for plan in PLANS]
-        asked = [
-            *(f"STREAM.{verb}.{stream}" for verb in ("INFO", "PURGE", "DELETE", "UPDATE", "MSG.GET") for stream in streams),
-            *(f"CONSUMER.{verb}.{stream}" for verb in ("LIST", "NAMES") for stream in streams),
-            *(f"CONSUMER.CREATE.{stream}{name}" for name in ("", ".hub") for stream in streams if stream != subjects.VERDICTS),
-            *(f"CONSUMER.{verb}.{stream}.eu" for verb in ("MSG.NEXT", "DELETE", "INFO", "DURABLE.CREATE") for stream in streams),
-            *(f"DIRECT.GET.{stream}" for stream in streams),
-        ]
+        await asked(client, f"STREAM.DELETE.{STREAM}", b"")
+        assert await granted(client, "$JS.eu.API", RESET, b'{"seq":1}')
+        await asked(client, f"STREAM.CREATE.{STREAM}", await asyncio.to_thread((SHIPPED / "fleet-verdicts.json").read_bytes))
+        await here.decide("eu", "web-2")
+        await here.has(("eu", "web-1"), ("eu", "web-2"))
+
+
+RESET = f"CONSUMER.RESET.{subjects.VERDICTS}.fleet"
+"""The one question that a cluster answers to its hub: to deliver verdicts again."""
+FORGED = (
+    "verdictd.release.eu.shop.web", "verdictd.command.web-1", "verdictd.verdict.eu.shop.web", "verdictd.rejected",
+    "verdictd.audit.eu.shop.web", "verdictd.notice.eu.web-1.chat", "verdictd.cdevents.eu.web-1", "verdictd.replica.eu.any",
+    "$KV.verdictd_sessions.eu.web-1", "$KV.verdictd_records.eu.web-1", "$KV.verdictd_routes.eu.web", "$SYS.REQ.SERVER.PING",
+    f"$JS.ACK.{subjects.RELEASES}.eu.1.1.1.1.1", f"$JS.FC.{subjects.VERDICTS}.fleet.x", "fleet.deliver.eu",
+)  # fmt: skip
+
+
+def questions() -> list[str]:
+    """What JetStream is asked, of every stream and bucket of a daemon's."""
+    streams = [plan.name for plan in PLANS]
+    return [
+        "INFO", "STREAM.LIST", "STREAM.NAMES", "STREAM.CREATE.OURS", "ACCOUNT.PURGE.VERDICTD", "META.LEADER.STEPDOWN",
+        *(
+            f"STREAM.{verb}.{stream}"
+            for verb in ("INFO", "PURGE", "DELETE", "CREATE", "UPDATE", "MSG.GET", "MSG.DELETE", "SNAPSHOT", "RESTORE",
+                         "LEADER.STEPDOWN", "PEER.REMOVE")
+            for stream in streams
+        ),
+        *(f"CONSUMER.{verb}.{stream}" for verb in ("LIST", "NAMES", "CREATE") for stream in streams),
+        *(
+            f"CONSUMER.{verb}.{stream}.{name}"
+            for verb in ("MSG.NEXT", "DELETE", "INFO", "CREATE", "DURABLE.CREATE", "PAUSE", "RESET", "UNPIN", "LEADER.STEPDOWN")
+            for stream in streams
+            for name in ("eu", "fleet")
+        ),
+        *(f"DIRECT.GET.{stream}{subject}" for stream in streams for subject in ("", ".verdictd.verdict.eu.shop.web")),
+    ]  # fmt: skip
+
+
+async def test_a_hostile_hub_can_have_the_verdicts_delivered_again_and_do_nothing_else(tmp_path: Path) -> None:
+    async with fleet(tmp_path) as here, here.user("fleet", inbox="answers") as client:
+        heard: set[str] = set()
+
+        async def hear(message: Msg) -> None:
+            heard.add(message.subject)
+
+        await here.decide("eu", "web-1")
+        await here.has(("eu", "web-1"))
+        before = await here.kept("eu")
+        await client.subscribe(">", cb=hear)
+        await client.flush()
         said = await asyncio.gather(
-            answered(client, f"CONSUMER.CREATE.{subjects.VERDICTS}"), *(answered(client, one) for one in asked)
+            *(granted(client, prefix, one) for prefix in ("$JS.eu.API", "$JS.API") for one in questions()),
         )
-        assert [one for one in said if one is not None] == [f"CONSUMER.CREATE.{subjects.VERDICTS}"]
-        async with here.user("operator", at=here.clusters["eu"]) as there:
-            for stream, messages in ((subjects.COMMANDS, 0), (subjects.RELEASES, 0), (subjects.VERDICTS, 1)):
-                assert (await there.jetstream().stream_info(stream)).state.messages == messages
+        # Its own server answers under its own prefix; what a cluster says is asked for under the cluster's name.
+        assert {one for one in said if one is not None and one.startswith("$JS.eu.")} == {f"$JS.eu.API.{RESET}"}
+        for subject in FORGED:
+            await client.publish(subject, b'{"command":"cancel"}')
+            if not subject.startswith("$JS."):
+                # An answer goes where a question says; between accounts it stays on the side of who asked.
+                await client.publish(f"$JS.eu.API.{RESET}", b'{"seq":1}', reply=subject)
+        # It is answered after all of that, which has the same way.
+        assert await granted(client, "$JS.eu.API", RESET)
+        assert await here.kept("eu") == before
+        await here.decide("eu", "web-2")
+        await here.has(("eu", "web-1"), ("eu", "web-2"))
+        said_by_clusters = {one for one in heard if not one.startswith(("$JS.", "$SYS.", "answers.", "$JSC.R."))} - set(FORGED)
+        assert "fleet.verdict.eu.shop.web" in said_by_clusters
+        assert said_by_clusters <= {"fleet.verdict.eu.shop.web", "fleet.deliver.us"}
 
 
-async def answered(client: Client, what: str) -> str | None:
-    """What was asked, where the cluster answers it at all, be it with an error."""
+async def granted(client: Client, prefix: str, what: str, body: bytes = b"") -> str | None:
+    """What was asked, where anybody answers it, and with more than an error."""
     try:
-        await client.request(f"$JS.eu.API.{what}", b"", timeout=UNANSWERED_SECONDS)
+        answer = await client.request(f"{prefix}.{what}", body, timeout=UNANSWERED_SECONDS)
     except (nats.errors.NoRespondersError, nats.errors.TimeoutError):
         return None
-    return what
+    refused = b'"error"' in answer.data or "Status" in (answer.headers or {})
+    return None if refused else f"{prefix}.{what}"

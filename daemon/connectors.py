@@ -200,6 +200,10 @@ def _told(given: ConnectorContext, *, kind: ChannelKind | None) -> "AbstractAsyn
     )
 
 
+def _channel_faults(kind: ChannelKind, own: Any, _settings: Settings) -> Iterable[Fault]:
+    return kind.faults(own)
+
+
 SOURCES: tuple[Connector[EventSource], ...] = (
     Connector(name="nats", open=lambda given: nullcontext(given.bus.events)),
     Connector(name="kubernetes", open=_kubernetes, settings=KubernetesSource, faults=watcher_faults, rights=WATCHER_RIGHTS),
@@ -214,6 +218,7 @@ SINKS: "tuple[Connector[Sink], ...]" = (
             name=kind.name,
             open=functools.partial(_told, kind=kind),
             settings=kind.settings,
+            faults=functools.partial(_channel_faults, kind),
             connections=4,
         )
         for kind in CHANNELS

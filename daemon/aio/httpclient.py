@@ -36,12 +36,18 @@ class WholeAnswer(NamedTuple):
 
 
 class Sending(NamedTuple):
-    """Something to be told: ``secrets`` of it are never shown."""
+    """Something to be told.
+
+    Attributes:
+        secrets: what of it is never shown.
+        shown: by what it is authorised, in words; empty: by the client's identity.
+    """
 
     method: str
     body: bytes
     headers: Mapping[str, str]
     secrets: tuple[str, ...] = ()
+    shown: str = ""
 
 
 class HttpClient:
@@ -167,9 +173,15 @@ class HttpClient:
         """The answer to a GET, in one. For what is short, or must not wait for room. Raises ``VerdictdError``."""
         return (await self.exchange(url)).body
 
-    async def exchange(self, url: URL, *, put: bytes | None = None) -> WholeAnswer:
-        """The same with its headers. ``put``: JSON to PUT there; a GET where there is none. Raises ``VerdictdError``."""
-        async with self._answer(url, put=put, by=self.deadline(), encoding="identity") as (response, _):
+    async def exchange(self, url: URL, *, put: bytes | None = None, sending: Sending | None = None) -> WholeAnswer:
+        """The same with its headers. Raises ``VerdictdError``.
+
+        Args:
+            url: where.
+            put: JSON to PUT there.
+            sending: what to tell there, which any 2xx answers. A GET where there is neither.
+        """
+        async with self._answer(url, put=put, sending=sending, by=self.deadline(), encoding="identity") as (response, _):
             if encoding := response.headers.get("Content-Encoding"):
                 raise Refused(f"{_where(url)} answered in the encoding {encoding[:40]!r}, which was not asked for")
             body, ceiling = bytearray(), self._ceiling(url)
@@ -206,7 +218,7 @@ class HttpClient:
                     self._guard.check_literal(url.host or "")
                 if sending is not None:
                     shown = shown._replace(secrets=(*shown.secrets, *sending.secrets))
-                asked = self._asked(url, shown)
+                asked = self._asked(url, shown, words="" if sending is None else sending.shown)
                 exchange.secrets = asked.secrets
                 async with self._sent(url, sending or (form if put is None else put), shown, encoding=encoding) as response:
                     try:
@@ -244,9 +256,9 @@ class HttpClient:
             )
         return self._session
 
-    def _asked(self, url: URL, shown: Shown) -> Asked:
+    def _asked(self, url: URL, shown: Shown, *, words: str) -> Asked:
         secrets = (*shown.secrets, *secret_values(self._headers), *self._questions.secrets)
-        words = "" if url.user or url.password else self._identity.credentials.in_words
+        words = words or ("" if url.user or url.password else self._identity.credentials.in_words)
         return Asked(where=_where(url), setting=self._setting, shown=words, secrets=secrets)
 
     def _ceiling(self, url: URL) -> Callable[[int], None]:

@@ -9,7 +9,8 @@ import asyncio
 import logging
 import os
 import time
-from typing import TypeVar
+from collections.abc import Mapping
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -22,10 +23,14 @@ from daemon.cli.exits import Exit
 from daemon.cli.settingsfile import settings_file
 from daemon.couriers import opened_teller
 from daemon.errors import Forbidden, InvalidInput, VerdictdError
-from daemon.model import Action, ArmSpec, GitHubDeployment, GitLabCommit, Outcome, Release, Verdict
-from daemon.ports.notices import Notice
+from daemon.model import Action, ArmSpec, GitHubDeployment, GitHubRule, GitLabCommit, Outcome, Release, Verdict
+from daemon.ports.notices import News, Notice, PersonWanted
 from daemon.settings import load_settings
 from daemon.sinks.channel import ChannelSettings
+from daemon.sinks.githubrule import ProtectionRuleSettings
+
+_REASON: Final = "This is a test by verdictd notify: nothing was released, and nothing was taken back."
+_SECONDS: Final = 600.0
 
 _S = TypeVar("_S", bound=msgspec.Struct)
 
@@ -44,7 +49,7 @@ def run(options: argparse.Namespace) -> Exit:
     settings = load_settings(config, environ=os.environ)
     _check(settings, options.test, source=config or "environment")
     logging.getLogger("daemon").addHandler(logging.NullHandler())
-    notice = example(options, cluster=settings.cluster)
+    notice = _news(example(options, cluster=settings.cluster), settings.sinks[options.test])
     try:
         asyncio.run(_told(settings, options.test, notice))
     except VerdictdError as error:
@@ -64,6 +69,7 @@ def example(options: argparse.Namespace, *, cluster: str) -> Notice:
         callback=options.callback,
         github=_read(options.github, GitHubDeployment, option="--github", fix="write OWNER/NAME/DEPLOYMENT"),
         gitlab=_read(options.gitlab, GitLabCommit, option="--gitlab", fix="write GROUP/PROJECT/COMMIT"),
+        github_rule=_rule(options.github_rule),
     )
     verdict = Verdict(
         release_id=names.new_release_id("test", origin=f"notify\n{now}"),
@@ -73,7 +79,7 @@ def example(options: argparse.Namespace, *, cluster: str) -> Notice:
         outcome=Outcome.ROLLBACK,
         meaning="rollback",
         action=Action.REVERT,
-        reason="This is a test by verdictd notify: nothing was released, and nothing was taken back.",
+        reason=_REASON,
         leg=None,
         evidence=1.0,
         boundary=100.0,
@@ -84,7 +90,17 @@ def example(options: argparse.Namespace, *, cluster: str) -> Notice:
     return Notice(release=release, verdict=verdict)
 
 
-async def _told(settings: Settings, name: str, notice: Notice) -> None:
+def _news(notice: Notice, own: object) -> News:
+    """To a job that waits a report, which leaves it waiting: a verdict would end that."""
+    if not isinstance(own, ProtectionRuleSettings):
+        return notice
+    verdict = notice.verdict
+    until = verdict.decided_at + _SECONDS
+    release_id, cluster = verdict.release_id, verdict.cluster
+    return PersonWanted(release=notice.release, release_id=release_id, cluster=cluster, until=until, reason=_REASON)
+
+
+async def _told(settings: Settings, name: str, notice: News) -> None:
     async with opened_teller(settings, name, clock=SystemClock()) as to:
         await to.tell(notice)
 
@@ -102,8 +118,21 @@ def _read(text: str | None, model: type[_S], *, option: str, fix: str) -> _S | N
         return None
     place, _, last = text.rpartition("/")
     first, second = model.__struct_fields__
+    return _converted({first: place, second: last}, model, option=option, fix=fix)
+
+
+def _rule(text: str | None) -> GitHubRule | None:
+    """The environment comes last, since its name may hold a slash."""
+    if text is None:
+        return None
+    parts = dict(zip(("owner", "name", "run", "environment"), text.split("/", 3), strict=False))
+    found = {"repository": f"{parts.pop('owner', '')}/{parts.pop('name', '')}", **parts}
+    return _converted(found, GitHubRule, option="--github-rule", fix="write OWNER/NAME/RUN/ENVIRONMENT")
+
+
+def _converted(found: Mapping[str, str], model: type[_S], *, option: str, fix: str) -> _S:
     try:
-        return msgspec.convert({first: place, second: last}, model, strict=False)
+        return msgspec.convert(found, model, strict=False)
     except msgspec.ValidationError as error:
         raise ConfigError((Fault(path=option, message=str(error), fix=fix),), source="verdictd notify") from error
 

@@ -195,5 +195,7 @@ def notify(commands: "Commands[Parser]") -> None:
     parser.add_argument("--config", metavar="FILE", help=f"settings (default: {DEFAULT})")
     parser.add_argument("--callback", metavar="URL", help="for a sink of kind callback: the release's callback")
     parser.add_argument("--github", metavar="OWNER/NAME/DEPLOYMENT", help="for one of kind github-deployment")
+    rule = "for one of kind github-protection-rule: the run that waits, which is told a report and goes on waiting"
+    parser.add_argument("--github-rule", metavar="OWNER/NAME/RUN/ENVIRONMENT", help=rule)
     parser.add_argument("--gitlab", metavar="GROUP/PROJECT/COMMIT", help="for one of kind gitlab-status")
     parser.add_argument("--json", action="store_true", help="one line of JSON")

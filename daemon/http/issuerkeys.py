@@ -14,13 +14,9 @@ from yarl import URL
 from config.settings import Issuer
 from daemon.aio.credentials import Credentials, Identity
 from daemon.aio.httpclient import HttpClient, base_url
+from daemon.aio.jsonwebtokens import jwt
 from daemon.aio.singleflight import SingleFlight
 from daemon.errors import Refused, Unavailable, VerdictdError
-
-try:
-    import jwt as jwt  # noqa: PLC0414 - exported
-except ImportError:  # the extra is not installed
-    jwt = None  # type: ignore[assignment]
 
 ASKED_AGAIN_SECONDS: Final = 30.0
 RENEWED_SECONDS: Final = 3600.0

@@ -8,11 +8,12 @@ what everybody can read can sign nothing.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from config.errors import ConfigError, Fault
+from config.errors import ConfigError
 from config.settings import Issuer
+from daemon.aio.jsonwebtokens import jwt, missing
 from daemon.errors import NotAllowed
 from daemon.http.caller import Caller
-from daemon.http.issuerkeys import IssuerKeys, NotShown, jwt
+from daemon.http.issuerkeys import IssuerKeys, NotShown
 
 _LEEWAY_SECONDS: Final = 60.0
 """Between the issuer's clock and ours."""
@@ -28,10 +29,7 @@ class Issuers:
 
     def __init__(self, issuers: Mapping[str, Issuer]) -> None:
         if issuers and jwt is None:
-            fix = "install verdictd[issuers], which has PyJWT; the image has it"
-            raise ConfigError(
-                (Fault(path="http.issuers", message="needs PyJWT, which is not installed", fix=fix),), source="settings"
-            )
+            raise ConfigError((missing("http.issuers"),), source="settings")
         self._settings = issuers
         self._keys = {name: IssuerKeys(issuer, setting=f"http.issuers.{name}") for name, issuer in issuers.items()}
         self._by_url = {issuer.issuer: name for name, issuer in issuers.items()}

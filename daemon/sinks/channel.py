@@ -4,7 +4,7 @@ Whoever is told of verdicts over HTTP is a row of ``daemon/sinks/channels.py`` a
 out, and how often, is the same for all (``daemon/sinks/courier.py``).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal
@@ -12,9 +12,11 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from config.errors import Fault
 from config.settings import BaseUrl, ConnectorSettings, FileName, Positive
 from daemon.model import Action, Outcome, Release, Verdict
 from daemon.ports.notices import Notice, PersonWanted, Sequel
+from daemon.sinks.authority import Authority, Means, SecretFile
 
 Sequels = Annotated[
     bool, Meta(description="Whether what comes after the verdict is told too: traffic that has left, a revert done again or late.")
@@ -108,6 +110,16 @@ def anything(_settings: Any, _notice: Notice) -> bool:
     return True
 
 
+def no_faults(_settings: Any) -> Iterable[Fault]:
+    """Of a channel whose settings are right where their form is."""
+    return ()
+
+
+def in_a_file(settings: HttpChannelSettings, means: Means) -> Authority:
+    """Of a channel that is authorised by what its secret file holds."""
+    return SecretFile(settings.secret_file, setting=means.setting)
+
+
 def refuses_nothing(_message: str) -> bool:
     """Of a channel whose refusals are refusals."""
     return False
@@ -139,6 +151,8 @@ class ChannelKind:
         hosts: those that a stranger's address may name; null where the settings name the address.
         asks: how it tells that a person is waited for; null where it cannot, or where a second message would be taken for another.
         follows: the request that tells what came after the verdict, as ``message`` does; null where it cannot be told.
+        authority: what has what authorises us there.
+        faults: what is wrong with such settings beside their form, with paths below their own.
     """
 
     name: str
@@ -149,3 +163,5 @@ class ChannelKind:
     hosts: Callable[[Any], tuple[str, ...]] | None = None
     asks: Asking | None = None
     follows: Callable[[Sequel, Telling], Message] | None = None
+    authority: Callable[[Any, Means], Authority] = in_a_file
+    faults: Callable[[Any], Iterable[Fault]] = no_faults

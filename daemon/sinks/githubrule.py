@@ -5,26 +5,28 @@ request without a state is a status report). GitHub says where the answer goes; 
 address is made of the settings: whoever can send an event chooses no host.
 """
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta
 
+from config.errors import Fault
 from daemon.model import GitHubRule, Release, Verdict
 from daemon.ports.notices import Notice, PersonWanted
+from daemon.sinks import github
 from daemon.sinks.allowed import is_allowed, not_allowed
-from daemon.sinks.channel import Asking, ChannelKind, HttpChannelSettings, Message, Telling
-from daemon.sinks.github import ApiUrl, Repository, request
+from daemon.sinks.channel import Asking, ChannelKind, Message, Telling
+from daemon.sinks.github import GitHubSettings, Repository, permitted, request
 from daemon.sinks.wording import link_to, neutral, wanted
 
 COMMENT_CHARACTERS: Final = 1_024
 
 
 class ProtectionRuleSettings(
-    HttpChannelSettings, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="github-protection-rule", tag_field="kind"
+    GitHubSettings, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="github-protection-rule", tag_field="kind"
 ):
-    """The answer to GitHub's custom deployment protection rule. The secret is an installation token with `deployments: write`."""
+    """The answer to GitHub's custom deployment protection rule: `app` is the one whose rule it is, with `deployments: write`."""
 
-    url: ApiUrl = "https://api.github.com"
     repositories: Annotated[
         list[Repository],
         Meta(min_length=1, description="Whose runs may be answered, whatever a release names: acme/shop, acme/*."),
@@ -85,10 +87,20 @@ def _has_run(release: Release) -> bool:
     return release.github_rule is not None
 
 
+def faults(settings: ProtectionRuleSettings) -> Iterator[Fault]:
+    """GitHub takes the answer of the rule's own App and of nobody else."""
+    yield from github.faults(settings)
+    if settings.app is None and settings.secret_file is None:
+        fix = "add its id, installation and private_key_file; or secret_file, where something else renews an installation token"
+        yield Fault(path="app", message="is required: only the App whose rule it is can answer", fix=fix)
+
+
 PROTECTION_RULE: Final = ChannelKind(
     name="github-protection-rule",
     settings=ProtectionRuleSettings,
     message=answer,
     concerns=_is_awaited,
     asks=Asking(message=waits, place=_has_run),
+    authority=permitted("deployments"),
+    faults=faults,
 )

@@ -2,27 +2,23 @@
 
 from contextlib import AbstractAsyncContextManager
 from ipaddress import ip_address
-from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, assert_never
 
 from yarl import URL
 
-from config import files
 from daemon.aio.addressguard import Address, AddressGuard
 from daemon.aio.clock import Clock
 from daemon.aio.credentials import Credentials, Identity
 from daemon.aio.httpclient import HttpClient, Sending
-from daemon.aio.threads import OwnThread
-from daemon.errors import InvalidInput, Refused, Unavailable
+from daemon.errors import Forbidden, InvalidInput, Refused
 from daemon.ports.notices import News, Notice, PersonWanted, Sequel
+from daemon.sinks.authority import Means
 from daemon.sinks.channel import ChannelKind, HttpChannelSettings, Message, Telling
 from daemon.sinks.courier import AT_A_TIME
 
 CONNECTIONS: Final = AT_A_TIME
 _ANSWER_BYTES = 64 * 1024
-_SECRET_BYTES = 16 * 1024
-_FILE_SECONDS = 5.0
 _CALLBACK_KEEP_SECONDS = 1.0
 
 
@@ -45,7 +41,6 @@ class HttpTeller(AbstractAsyncContextManager["HttpTeller"]):
         self._settings = settings
         self._public_url = public_url
         self._clock = clock
-        self._reading = OwnThread(f"secret of the sink {name}")
         hosts = None if kind.hosts is None else kind.hosts(settings)
         setting = f"sinks.{name}"
         self._http = HttpClient(
@@ -57,6 +52,8 @@ class HttpTeller(AbstractAsyncContextManager["HttpTeller"]):
             guard=None if hosts is None else AddressGuard(allowed=_addresses(hosts)),
             keep_seconds=15.0 if hosts is None else _CALLBACK_KEEP_SECONDS,
         )
+        means = Means(setting=setting, http=self._http, timeout_seconds=settings.timeout_seconds, clock=clock)
+        self._authority = kind.authority(settings, means)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -70,20 +67,23 @@ class HttpTeller(AbstractAsyncContextManager["HttpTeller"]):
 
     @property
     def attempt_seconds(self) -> float:
-        """See ``Teller.attempt_seconds``: the request's own time, and some for the secret's file."""
-        return self._settings.timeout_seconds + _FILE_SECONDS
+        """See ``Teller.attempt_seconds``: the request's own time, and that of having its secret."""
+        return self._settings.timeout_seconds + self._authority.longest_seconds
 
     async def tell(self, notice: News) -> None:
         """See ``Teller.tell``."""
-        secret = await self._reading.run(self._secret)
+        secret = await self._authority.now()
         telling = Telling(settings=self._settings, secret=secret, public_url=self._public_url, now=self._clock.now())
         message = self._message(notice, telling)
         secrets = (secret, secret.rpartition(" ")[2]) if secret else ()
         try:
             await self._http.send(
                 URL(message.url, encoded="%2F" in message.url),
-                Sending(method=message.method, body=message.body, headers=message.headers, secrets=secrets),
+                Sending(message.method, message.body, message.headers, secrets=secrets, shown=self._authority.in_words),
             )
+        except Forbidden:
+            self._authority.disbelieved(secret)
+            raise
         except Refused as error:
             if not self._kind.told_before(str(error)):
                 raise
@@ -103,21 +103,6 @@ class HttpTeller(AbstractAsyncContextManager["HttpTeller"]):
                 raise InvalidInput(f"a channel of kind {kind.name} does not tell what came after a verdict")
             case _:
                 assert_never(notice)
-
-    def _secret(self) -> str:
-        """Raises ``Unavailable``: who renews it may be about to."""
-        file = self._settings.secret_file
-        if file is None:
-            return ""
-        try:
-            text = files.read_bytes(Path(file), limit_bytes=_SECRET_BYTES).decode("ascii").strip()
-        except files.Unreadable as error:
-            raise Unavailable(f"{file} {error.message}") from error
-        except UnicodeDecodeError as error:
-            raise Unavailable(f"{file} holds no secret of ASCII letters") from error
-        if not text or not text.isprintable():
-            raise Unavailable(f"{file} holds no secret of one line")
-        return text
 
 
 def _addresses(hosts: tuple[str, ...]) -> frozenset[Address]:

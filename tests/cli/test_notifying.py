@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from daemon.cli import main
 from tests.hand.servers import Stub, says, stub
@@ -22,6 +24,13 @@ async def told(*arguments: str) -> int:
     return int(await asyncio.to_thread(main, ["notify", *arguments]))
 
 
+def app(folder: Path) -> dict[str, object]:
+    key = folder / "key.pem"
+    made = rsa.generate_private_key(65537, 2048)
+    key.write_bytes(made.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()))
+    return {"id": "12345", "installation": 7, "private_key_file": str(key)}
+
+
 async def run(folder: Path, target: Stub, *arguments: str) -> int:
     file = settings(
         folder,
@@ -29,6 +38,7 @@ async def run(folder: Path, target: Stub, *arguments: str) -> int:
         jenkins={"kind": "callback", "hosts": ["127.0.0.1"]},
         hub={"kind": "github-deployment", "url": target.url, "repositories": ["acme/*"]},
         lab={"kind": "gitlab-status", "url": target.url, "projects": ["acme/*"]},
+        gate={"kind": "github-protection-rule", "url": target.url, "repositories": ["acme/*"], "app": app(folder)},
     )
     return await told("--config", file, *arguments)
 
@@ -59,6 +69,22 @@ async def test_what_a_channel_needs_of_a_release_is_given_as_an_option(tmp_path:
         assert [one for _, one, _ in target.requests] == [path]
 
 
+async def test_an_app_s_whole_way_is_tried_and_a_job_that_waits_goes_on_waiting(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = says({"token": "ghs_1", "expires_at": "2100-01-01T00:00:00Z"}, status=201)
+    async with stub(given, says(status=204)) as target:
+        assert await run(tmp_path, target, "--test", "gate", "--github-rule", "acme/shop/77/prod/eu") == 0
+        (_, exchanged, _), (_, path, report) = target.requests
+        assert target.headers[1]["Authorization"] == "Bearer ghs_1"
+    assert exchanged == "/app/installations/7/access_tokens"
+    assert path == "/repos/acme/shop/actions/runs/77/deployment_protection_rule"
+    assert report.keys() == {"environment_name", "comment"}
+    assert report["environment_name"] == "prod/eu"
+    assert "This is a test by verdictd notify" in report["comment"]
+    assert capsys.readouterr().out == "gate: taken\n"
+
+
 @pytest.mark.parametrize(("status", "code"), [(500, 69), (400, 69), (403, 77)])
 async def test_what_is_not_taken_is_told_with_the_reason(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], status: int, code: int
@@ -73,10 +99,12 @@ async def test_what_is_not_taken_is_told_with_the_reason(
 @pytest.mark.parametrize(
     ("arguments", "code", "reason"),
     [
-        (["--test", "other"], 64, "is no channel of these settings; write one of hook, hub, jenkins, lab"),
+        (["--test", "other"], 64, "is no channel of these settings; write one of gate, hook, hub, jenkins, lab"),
         (["--test", "jenkins"], 65, "release.callback"),
         (["--test", "jenkins", "--callback", "http://evil.example/"], 65, "the host evil.example is not allowed"),
         (["--test", "hub", "--github", "acme"], 64, "--github: "),
+        (["--test", "gate", "--github-rule", "acme/shop/run/production"], 64, "--github-rule: "),
+        (["--test", "gate", "--github-rule", "acme/shop"], 64, "--github-rule: "),
     ],
 )
 async def test_what_can_never_be_told_is_refused_before_anybody_is_asked(

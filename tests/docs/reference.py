@@ -52,12 +52,15 @@ def page(kinds: Sequence[MeshKind]) -> str:
     settings, policy = inspect.type_info(model_of(kinds, sources=sources, sinks=sinks)), inspect.type_info(Policy)
     assert isinstance(settings, inspect.StructType)
     assert isinstance(policy, inspect.StructType)
-    parts = [_INTRODUCTION, "## Settings\n", *_sections(settings, ""), _POLICY, *_sections(policy, "")]
+    parts = [_INTRODUCTION, "## Settings\n", *_sections(settings, "", told=set()), _POLICY, *_sections(policy, "", told=set())]
     return "\n".join(parts)
 
 
-def _sections(struct: inspect.StructType, path: str, *, note: str = "") -> Iterator[str]:
-    """A heading, words and a table for a struct, then for each struct below it."""
+def _sections(struct: inspect.StructType, path: str, *, told: set[tuple[type, str]], note: str = "") -> Iterator[str]:
+    """A heading, words and a table for a struct, then for each below it: once, where several kinds have the same there."""
+    if (struct.cls, path) in told:
+        return
+    told.add((struct.cls, path))
     if path:
         yield f"### `{path}`{note}\n"
         yield f"{_words(struct.cls)}\n"
@@ -75,7 +78,7 @@ def _sections(struct: inspect.StructType, path: str, *, note: str = "") -> Itera
     if rows:
         yield "| key | type | default | meaning |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
     for one, name, said in below:
-        yield from _sections(one, name, note=said)
+        yield from _sections(one, name, told=told, note=said)
 
 
 def _structs(kind: inspect.Type, path: str) -> Iterator[tuple[inspect.StructType, str, str]]:

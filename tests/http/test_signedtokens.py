@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from config.settings import Http, Issuer, SignedCaller
 from daemon.errors import NotAllowed, Unavailable
-from daemon.http import issuerkeys, signedtokens
+from daemon.http import signedtokens
 from daemon.http.issuerkeys import ASKED_AGAIN_SECONDS, KEPT_SECONDS, RENEWED_SECONDS, IssuerKeys, NotShown
 from daemon.http.signedtokens import Issuers
 from tests.hand.api import RELEASE, Api, serving
@@ -308,8 +308,7 @@ async def test_a_key_for_something_else_signs_nothing(signer: Signer) -> None:
 
 
 def test_without_the_library_issuers_are_refused_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (issuerkeys, signedtokens):
-        monkeypatch.setattr(module, "jwt", None)
+    monkeypatch.setattr(signedtokens, "jwt", None)
     assert Issuers({}) is not None
     with pytest.raises(Exception, match=r"http\.issuers: needs PyJWT, which is not installed"):
         Issuers({"github": issuer_of(Signer(url="http://127.0.0.1:9"))})

@@ -7,7 +7,7 @@ failure of our own code, which is reported and tried again. It never takes other
 import asyncio
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import assert_never
 
@@ -99,6 +99,11 @@ class Supervisor:
     def tasks(self) -> dict[str, asyncio.Task[None]]:
         """The tasks by release id."""
         return dict(self._tasks)
+
+    def reverts(self, sessions: Iterable[Session]) -> list[asyncio.Task[None]]:
+        """The tasks of those of them that are being reverted: a revert under way is better finished than begun again."""
+        reverting = [session.release_id for session in sessions if session.stage is Stage.REVERTING]
+        return [self._tasks[release_id] for release_id in reverting if release_id in self._tasks]
 
     def begin(self, release_id: str) -> None:
         """Give the release its task, in place of the one it has."""

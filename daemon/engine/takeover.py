@@ -15,7 +15,7 @@ from daemon.engine.registry import Registry
 from daemon.engine.session import Session
 from daemon.engine.supervisor import Supervisor
 from daemon.engine.tenure import Tenure
-from daemon.model import Release, Stage
+from daemon.model import Release
 from daemon.ports.service import Meter
 from daemon.ports.sharing import Sharing
 from daemon.recorder import Recorder
@@ -106,10 +106,8 @@ class Takeover:
         self._tenure.takes_up(still())
 
     async def _finish(self, slots: AbstractSet[int]) -> None:
-        """A revert under way is better finished than begun again, and what is being admitted is known then."""
-        reverting = {session.release_id for session in self._of(slots) if session.stage is Stage.REVERTING}
-        reverts = [task for release_id, task in self._supervisor.tasks.items() if release_id in reverting]
-        if waited_for := [*reverts, *self._admissions()]:
+        """What is being admitted is known then."""
+        if waited_for := [*self._supervisor.reverts(self._of(slots)), *self._admissions()]:
             await asyncio.wait(waited_for, timeout=FINISH_SECONDS)
 
     def _leave(self, session: Session) -> None:

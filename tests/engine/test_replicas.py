@@ -186,12 +186,12 @@ async def test_an_event_for_another_replicas_service_is_accepted_once_that_one_h
         await until(lambda: event.answer)
         assert event.answer == "accepted"
         assert [one.id for one in a.views()] == [ID]
-        del both.replicas.carrier.answers["a"]
+        answer = both.replicas.carrier.answers.pop("a")
         late = HandAnnouncement("web-2", RELEASE)
         both.scenes[1].events.queue.put_nowait(late)
         await until(lambda: late.answer)
         assert late.answer == "postponed"
-        both.replicas.carrier.answers["a"] = a._answered  # as it was
+        both.replicas.carrier.answers["a"] = answer
 
 
 async def test_a_service_that_is_handed_over_is_gone_on_with_and_nobody_hears_of_a_verdict_meanwhile() -> None:

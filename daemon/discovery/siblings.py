@@ -48,8 +48,15 @@ def beside(there: Sequence[Workload], *, was: Collection[str]) -> Outcome:
     if not old:
         return Quiet(why="there is no workload beside that served before")
     if len(there) > 2:
+        if all(isinstance(_of_pair(one), Quiet) for one in _pairs(old, new)):
+            return Quiet(why=f"{' and '.join(one.name for one in new)} came, and are no other version of what served")
         return Asks(ask=_ask(there, f"which of {' and '.join(one.name for one in there)} is the new one, and beside which?"))
-    return _of_pair(_Pair(old=old[0], new=new[0], differing=_differing(old[0], new[0])))
+    [pair] = _pairs(old, new)
+    return _of_pair(pair)
+
+
+def _pairs(old: Sequence[Workload], new: Sequence[Workload]) -> list[_Pair]:
+    return [_Pair(old=one, new=other, differing=_differing(one, other)) for one in old for other in new]
 
 
 def _of_pair(pair: _Pair) -> Outcome:

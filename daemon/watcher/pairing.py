@@ -14,7 +14,7 @@ from daemon.discovery import siblings
 from daemon.discovery.openings import Asks, Opens, Outcome, Quiet
 from daemon.discovery.surroundings import Workload
 from daemon.discovery.updates import Deployment
-from daemon.watcher.annotations import BASELINE, CANARY
+from daemon.watcher.annotations import BASELINE, CANARY, WATCH
 from daemon.watcher.deployed import Chooser
 from daemon.watcher.kept import RouteKey
 from daemon.watcher.keptserving import KeptArm, KeptPair, KeptServer, KeptServing
@@ -32,6 +32,21 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Undecided:
+    """What only somebody can say.
+
+    Attributes:
+        why: a sentence, which asks.
+        words: the annotations that answer together, and the names that each may say.
+        are_many: whether there are more than two, so that it is answered too where there are not.
+    """
+
+    why: str
+    words: Mapping[str, tuple[str, ...]]
+    are_many: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Came:
     """What comes of a look.
 
@@ -40,12 +55,16 @@ class Came:
         found: to be announced, before it is kept with it.
         over: why the pair that is kept is over, which is told before; empty: it is not, or there is none.
         why: a sentence on what comes to nothing.
+        asks: what somebody must say; null: nothing.
+        goes_on: whether what was asked is open still: those that have come are on their way.
     """
 
     after: KeptServing | None
     found: Found | None = None
     over: str = ""
     why: str = ""
+    asks: Undecided | None = None
+    goes_on: bool = False
 
 
 def came(
@@ -84,7 +103,7 @@ def _beside(kept: KeptServing, chooser: Chooser, there: Sequence[Deployment], *,
     names = {one.name for one in still.stood if one.served} - {one.name for one in new}
     before = [one for one in there if one.name in names]
     if not settled or any(one.is_updating for one in (*before, *new)):
-        return Came(after=still)
+        return Came(after=still, goes_on=bool(new))
     match outcome := _outcome(before, settled, chooser):
         case Found():
             if other := left_to(outcome.old, outcome.new):
@@ -92,7 +111,8 @@ def _beside(kept: KeptServing, chooser: Chooser, there: Sequence[Deployment], *,
             return Came(after=_with(still, [outcome.new]), found=outcome)
         case Asks():  # an older one by its names that stood there is merely updated
             is_update = {one.name for one in settled} <= {one.name for one in still.stood}
-            return Came(after=_with(still, settled) if is_update else still, why=outcome.ask.why)
+            asks = None if is_update else _undecided(outcome.ask.why, before, settled, chooser)
+            return Came(after=_with(still, settled) if is_update else still, why=outcome.ask.why, asks=asks)
         case why:
             return Came(after=_with(still, settled), why=why)
 
@@ -164,6 +184,15 @@ def _outcome(before: Sequence[Deployment], new: Sequence[Deployment], chooser: C
             return outcome.why
         case _:
             raise AssertionError(f"no route, and yet {outcome}")
+
+
+def _undecided(why: str, before: Sequence[Deployment], new: Sequence[Deployment], chooser: Chooser) -> Undecided | None:
+    """Which annotations tell, and what of them is not said yet; null: nobody is to be asked."""
+    if chooser.annotations.get(WATCH) == "off":
+        return None
+    words = {CANARY: tuple(one.name for one in new), BASELINE: tuple(one.name for one in before)}
+    open_words = {key: names for key, names in words.items() if len(names) > 1}
+    return Undecided(why=why, words=open_words or {CANARY: words[CANARY]}, are_many=len(before) + len(new) > 2)
 
 
 def _still(kept: KeptServing, there: Sequence[Deployment]) -> tuple[KeptServer, ...]:

@@ -28,6 +28,7 @@ from daemon.watcher.pairing import Came, Found, came, is_to_come, paired
 from daemon.watcher.podreleases import is_counted, of_its_watch, release_by_pods, release_id_of
 from daemon.watcher.podsawaited import PodsAwaited
 from daemon.watcher.routed import route_between
+from daemon.watcher.servingquestions import ServingQuestions
 from daemon.watcher.updatenotices import UpdateNotice
 from daemon.watcher.watchports import WatchPorts
 
@@ -65,6 +66,7 @@ class Pairs:
         self._kept = kept
         self._routes = routes
         self._waiting = waiting
+        self._questions = ServingQuestions(ports.questions)
         self._letters = ports.letters
         self._clock = ports.clock
         self._tell = ports.tell
@@ -156,6 +158,8 @@ class Pairs:
         found = came(key, kept, chooser, there, told_apart=self._told_apart, left_to=partial(self._left_to, key))
         if found.why:
             log.debug("a Service was looked at", extra={"service": str(key), "reason": found.why})
+        if not await self._asks(key, found):
+            return
         if found.over and kept is not None and kept.pair is not None:
             ending = Ending(release_id=kept.pair.release_id, by=str(key), why=found.over)
             self._tell(EndNotice(ending, answered=partial(self._ended, key, found)))
@@ -165,6 +169,18 @@ class Pairs:
             if chooser is not None and kept is not None and kept.pair is not None and key.namespace in self._waiting.namespaces:
                 await self._offer(key, kept.pair, chooser)
             await self._settle(key, found.after)
+
+    async def _asks(self, key: RouteKey, found: Came) -> bool:
+        """Whether all that is asked of a Service is kept; else it is looked at again. After an end there is another look."""
+        if found.goes_on or (found.over and found.after is not None):
+            return True
+        try:
+            await self._questions.keep(key, found.asks, now=self._clock.now())
+        except VerdictdError as error:
+            log.debug("what is asked of a Service could not be kept", extra={"service": str(key), "reason": str(error)})
+            self._due.put_off(key)
+            return False
+        return True
 
     async def _offer(self, key: RouteKey, pair: KeptPair, chooser: Chooser) -> None:
         """Those that wait may have waited for two that are compared."""

@@ -450,3 +450,121 @@ async def test_a_daemon_beside_this_one_that_has_kept_it_is_believed(world: Worl
         await world.turns()
     assert len(world.submitted) == 1
     assert {release_id for release_id, _ in world.ended} == set(world.submitted)
+
+
+async def asked(world: World) -> list[tuple[str, str, str]]:
+    return [(one.about, one.question, one.answer) for one in await world.questions()]
+
+
+OF_SEVERAL = (
+    "Service shop/web",
+    "which of web and web-canary and web-v3 is the new one, and beside which?",
+    (
+        "annotate the Service with verdictd.io/canary: web-canary or web-v3, or with verdictd.io/watch: off; "
+        "two Deployments behind it answer too"
+    ),
+)
+
+
+@pytest.mark.parametrize("answer", ["an annotation", "one less", "off", "the service is gone", "the service is gone meanwhile"])
+async def test_of_more_than_two_somebody_is_asked_until_an_annotation_or_their_number_tells(world: World, answer: str) -> None:
+    async with world.running():
+        put(world, "web-v3", image="reg/web:3")
+        canary(world)
+        await world.turns()
+        assert await asked(world) == [OF_SEVERAL]
+        [question] = await world.questions()
+        assert question.annotations == ("verdictd.io/canary", "verdictd.io/watch")
+        assert (question.namespace, question.fields) == ("shop", ())
+        assert world.releases == []
+        match answer:
+            case "an annotation":
+                serve(world, annotations={"verdictd.io/canary": "web-canary"})
+            case "one less":
+                put(world, "web-v3", image="reg/web:3", wanted=0)
+            case "off":
+                serve(world, annotations={"verdictd.io/watch": "off"})
+            case "the service is gone":
+                world.cluster.feed(SERVICES).remove("web")
+            case _:
+                pass
+        if answer != "the service is gone meanwhile":
+            await world.turns()
+    if answer == "the service is gone meanwhile":
+        world.cluster.feed(SERVICES).remove("web")
+        async with world.running():
+            await world.turns()
+    assert await asked(world) == []
+    assert [one.canary.workload for one in world.releases] == ["web-canary"] * (answer in {"an annotation", "one less"})
+
+
+async def test_a_question_of_several_stays_as_it_was_asked_first_over_updates_and_restarts(world: World) -> None:
+    async with world.running():
+        put(world, "web-v3", image="reg/web:3")
+        canary(world)
+        await world.turns()
+    [before] = await world.questions()
+    world.clock.time += 60.0
+    async with world.running():
+        await world.turns()
+        put(world, "web-v3", image="reg/web:4", number=2, wanted=3, updated=1)
+        await world.turns()
+        assert await world.questions() == [before]
+        put(world, "web-v3", image="reg/web:4", number=2, wanted=3)
+        await world.turns()
+        assert await world.questions() == [before]
+        put(world, "web-v4", image="reg/web:4")
+        await world.turns()
+        [other] = await world.questions()
+    assert other.id == before.id
+    assert "web-canary, web-v3 or web-v4" in other.answer
+
+
+async def test_where_several_served_it_is_asked_beside_which() -> None:
+    world = World(pairs_by="istio")
+    serve(world)
+    for name in ("web", "web-b"):
+        put(world, name)
+    async with world.running():
+        await world.turns()
+        canary(world)
+        await world.turns()
+        [(_, _, answer)] = await asked(world)
+        assert answer.startswith("annotate the Service with verdictd.io/baseline: web or web-b, or with")
+        put(world, "web", said={"verdictd.io/baseline": "web"})
+        await world.turns()
+    assert await asked(world) == []
+    assert [(one.baseline.workload, one.canary.workload) for one in world.releases] == [("web", "web-canary")]
+
+
+async def test_one_that_is_the_older_by_its_names_is_asked_about_too(world: World) -> None:
+    async with world.running():
+        put(world, "web", wanted=3, version="v2")
+        await world.turns()
+        put(world, "web-stable", image="reg/web:0", version="v1")
+        await world.turns()
+        [(_, question, answer)] = await asked(world)
+    assert question == "web-stable came beside web, and by its names is the older one: is it a release?"
+    assert answer == "annotate the Service with verdictd.io/canary: web-stable, or with verdictd.io/watch: off"
+
+
+async def test_of_other_applications_beside_several_nobody_is_asked(world: World) -> None:
+    async with world.running():
+        put(world, "web-batch", image="reg/batch:1")
+        await world.turns()
+        put(world, "web-mail", image="reg/mail:1")
+        await world.turns()
+    assert await asked(world) == []
+    assert world.releases == []
+
+
+async def test_what_cannot_be_asked_now_is_asked_later(world: World) -> None:
+    world.asked.failing = Unavailable("no store")
+    async with world.running():
+        put(world, "web-v3", image="reg/web:3")
+        canary(world)
+        await world.turns()
+        world.asked.failing = None
+        assert await asked(world) == []
+        await world.turns(2_000)
+    assert await asked(world) == [OF_SEVERAL]

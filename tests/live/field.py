@@ -24,6 +24,7 @@ from daemon.demo.edge import Edge, edge
 from daemon.demo.traffic import Users, users
 from daemon.model import ArmSpec, Release, Verdict
 from tests.hand.daemons import DaemonApi, published
+from tests.hand.memorygroup import MemoryGroup
 from tests.servers.run import free_ports
 
 RELEASE = Release(
@@ -68,10 +69,14 @@ class Field(DaemonApi):
         return path
 
     @asynccontextmanager
-    async def daemon(self, *, dies: str | None = None, stops: str | None = None) -> AsyncIterator[Child]:
+    async def daemon(
+        self, *, dies: str | None = None, stops: str | None = None, within: MemoryGroup | None = None
+    ) -> AsyncIterator[Child]:
         """The daemon as a child process; with ``dies`` it kills itself at that point, with ``stops`` it stops there."""
         point = [dies] if dies else [stops, "stops"] if stops else []
         argv = [sys.executable, "-m", "tests.live.crashing", str(self.settings()), *point]
+        if within is not None:
+            argv = within.inside(*argv)
         async with child("verdictd", argv, log=self.folder / "verdictd.log") as process:
             yield process
 

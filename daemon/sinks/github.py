@@ -17,7 +17,7 @@ from config.settings import BaseUrl, FileName
 from daemon.model import Release, Verdict
 from daemon.ports.notices import News, Notice, PersonWanted, Sequel
 from daemon.sinks import pipelines
-from daemon.sinks.allowed import is_allowed, not_allowed
+from daemon.sinks.allowed import allowed
 from daemon.sinks.authority import Authority, Means
 from daemon.sinks.channel import Asking, ChannelKind, HttpChannelSettings, Message, Telling, in_a_file
 from daemon.sinks.wording import link_to, neutral, says_something, sequel, wanted
@@ -112,10 +112,8 @@ def deployment_goes_on(notice: Sequel, telling: Telling) -> Message:
 
 def _status(notice: News, telling: Telling, state: str, text: str) -> Message:
     settings: DeploymentSettings = telling.settings
-    there = notice.release.github
-    named = None if there is None else there.repository
-    if there is None or not is_allowed(named, settings.repositories):
-        raise not_allowed(named, path="release.github.repository", where="repositories")
+    of, path = notice.release.github, "release.github.repository"
+    there = allowed(of, lambda it: it.repository, settings.repositories, path=path, where="repositories")
     document: dict[str, Any] = {
         "state": state,
         "description": neutral(text, longest=DESCRIPTION_CHARACTERS),

@@ -11,10 +11,10 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import Meta
 
 from config.errors import Fault
-from daemon.model import GitHubRule, Release, Verdict
+from daemon.model import Release, Verdict
 from daemon.ports.notices import Notice, PersonWanted
 from daemon.sinks import github
-from daemon.sinks.allowed import is_allowed, not_allowed
+from daemon.sinks.allowed import allowed
 from daemon.sinks.channel import Asking, ChannelKind, Message, Telling
 from daemon.sinks.github import GitHubSettings, Repository, permitted, request
 from daemon.sinks.wording import link_to, neutral, wanted
@@ -56,7 +56,9 @@ def state(verdict: Verdict) -> Literal["approved", "rejected"]:
 def _review(
     release: Release, telling: Telling, release_id: str, text: str, *, state: Literal["approved", "rejected"] | None = None
 ) -> Message:
-    there = _allowed(release, telling)
+    settings: ProtectionRuleSettings = telling.settings
+    of, path = release.github_rule, "release.github_rule.repository"
+    there = allowed(of, lambda it: it.repository, settings.repositories, path=path, where="repositories")
     to = link_to(release_id, public_url=telling.public_url)
     linked = f" ({to})" if to else ""
     document: dict[str, Any] = {
@@ -65,15 +67,6 @@ def _review(
         **({} if state is None else {"state": state}),
     }
     return request(telling, f"/repos/{there.repository}/actions/runs/{there.run}/deployment_protection_rule", document)
-
-
-def _allowed(release: Release, telling: Telling) -> GitHubRule:
-    settings: ProtectionRuleSettings = telling.settings
-    there = release.github_rule
-    named = None if there is None else there.repository
-    if there is None or not is_allowed(named, settings.repositories):
-        raise not_allowed(named, path="release.github_rule.repository", where="repositories")
-    return there
 
 
 def _is_awaited(settings: ProtectionRuleSettings, notice: Notice) -> bool:

@@ -15,7 +15,7 @@ from config.settings import BaseUrl
 from daemon.model import Release, Verdict
 from daemon.ports.notices import News, Notice, PersonWanted, Sequel
 from daemon.sinks import pipelines
-from daemon.sinks.allowed import is_allowed, not_allowed
+from daemon.sinks.allowed import allowed
 from daemon.sinks.channel import Asking, ChannelKind, HttpChannelSettings, Message, Telling
 from daemon.sinks.wording import link_to, neutral, says_something, sequel, wanted
 
@@ -65,10 +65,8 @@ def status_goes_on(notice: Sequel, telling: Telling) -> Message:
 
 def _status(notice: News, telling: Telling, state: str, text: str) -> Message:
     settings: StatusSettings = telling.settings
-    there = notice.release.gitlab
-    named = None if there is None else there.project
-    if there is None or not is_allowed(named, settings.projects):
-        raise not_allowed(named, path="release.gitlab.project", where="projects")
+    of, path = notice.release.gitlab, "release.gitlab.project"
+    there = allowed(of, lambda it: it.project, settings.projects, path=path, where="projects")
     document = {
         "state": state,
         "name": settings.name,

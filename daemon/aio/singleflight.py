@@ -1,8 +1,8 @@
 """One call for all who want it at the same time, and never one that began before they asked.
 
 A thousand releases that are located after a restart, or guarded after a bad deployment, want the same listing of the
-cluster. Whoever comes while a call is under way waits for the next one, and shares it: what everybody gets is as live as a
-call of their own.
+cluster. Those who come in one turn of the event loop share a call; whoever comes while it is under way waits for the next one, and
+shares that: what everybody gets is as live as a call of their own.
 """
 
 import asyncio
@@ -24,11 +24,17 @@ class SingleFlight(Generic[T]):
         self._waiting = 0
         self._newest: tuple[int, T | VerdictdError] | None = None
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anybody waits."""
+        return self._waiting > 0
+
     async def __call__(self) -> T:
         """The result of a call that began after this moment. Raises what that call raised."""
         begun_before = self._begun
         self._waiting += 1
         try:
+            await asyncio.sleep(0)
             async with self._calling:
                 if self._newest is None or self._newest[0] <= begun_before:
                     self._newest = await self._called()

@@ -1,16 +1,17 @@
 """The questions of many releases to one API server, put together: of those that ask at the same time, one asks for all.
 
 Whoever asks while a listing is under way waits for the next one, and shares it with all who ask meanwhile: what everybody gets was
-read after they asked, as by a question of their own (as in ``daemon.aio.singleflight``, but that each may want other labels). A
+read after they asked, as by a question of their own (by ``daemon.aio.singleflight``, but that each may want other labels). A
 listing asks for the labels that are wanted and not for the whole namespace, which may have more pods than all releases together.
 An object by its name comes of a listing of its namespace; where that may not be had, it is asked for by itself.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
+from daemon.aio.singleflight import SingleFlight
 from daemon.errors import Forbidden, NotFound, VerdictdError
 from daemon.kube.client import KubeClient
 from daemon.kube.reads import Labels, OwnReads
@@ -50,7 +51,7 @@ class SharedReads:
         try:
             return await shared.ask(either)
         finally:
-            if not shared.waiting:
+            if not shared.is_wanted:
                 # An answer is not kept for nobody.
                 self._asking.pop(key, None)
 
@@ -103,46 +104,30 @@ class _Answer:
         return self._by_label.get(pair, ())
 
 
-@dataclass(slots=True)
 class _Shared:
-    """One question at a time, for all who wait for it.
+    """One question at a time, for all who wait for it. ``call`` asks for all these sets of labels."""
 
-    Attributes:
-        call: asks for all these sets of labels.
-        waiting: how many wait.
-    """
+    def __init__(self, call: Callable[[Sequence[Labels]], Awaitable[_Answer]]) -> None:
+        self._call = call
+        self._wanted: list[Labels] = []
+        self._flight = SingleFlight(self._answered)
 
-    call: Callable[[Sequence[Labels]], Awaitable[_Answer]]
-    waiting: int = 0
-    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _wanted: list[Labels] = field(default_factory=list)
-    _begun: int = 0
-    _newest: tuple[int, _Answer | VerdictdError] | None = None
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anybody waits."""
+        return self._flight.is_wanted
 
     async def ask(self, either: Sequence[Labels]) -> _Answer:
         """What a question brings that begins after this moment and asks for these sets too. Raises what it raised."""
         self._wanted += either
-        begun_before = self._begun
-        self.waiting += 1
-        try:
-            await asyncio.sleep(0)  # those who ask in this turn of the loop share the first question already
-            async with self._lock:
-                if self._newest is None or self._newest[0] <= begun_before:
-                    self._newest = await self._answered()
-                _, answer = self._newest
-        finally:
-            self.waiting -= 1
-        if isinstance(answer, VerdictdError):
-            raise answer
-        return answer
+        return await self._flight()
 
-    async def _answered(self) -> tuple[int, _Answer | VerdictdError]:
-        self._begun += 1
-        begun, asked, self._wanted = self._begun, self._wanted, []
+    async def _answered(self) -> _Answer:
+        asked, self._wanted = self._wanted, []
         try:
-            return begun, await self.call(_once(asked))
-        except VerdictdError as error:
-            return begun, error
+            return await self._call(_once(asked))
+        except VerdictdError:
+            raise
         except BaseException:
             self._wanted = asked + self._wanted  # whoever asked is gone; the next one asks for those who wait still
             raise

@@ -108,7 +108,10 @@ class AwaitedPodsNotice(UpdateNotice):
 
 
 def fits(outline: Outline, release: Release) -> bool:
-    """Whether an announcement is of a release by pods: by the arms that it names, else by what only the canary runs."""
+    """Whether an announcement is of a release by pods: by the arms that it names, else by what only the canary runs.
+
+    One that names only the service means whatever is new of it, as it does where there is a route.
+    """
     named = {release.service, release.baseline.workload, release.canary.workload}
     if outline.namespace != release.namespace or outline.service not in named:
         return False
@@ -117,10 +120,11 @@ def fits(outline: Outline, release: Release) -> bool:
     arms = ((outline.baseline, release.baseline), (outline.canary, release.canary))
     if any(said is not None and not _is(said, arm) for said, arm in arms):
         return False
-    if outline.canary is not None and outline.canary.workload is not None:
+    notice = notice_of(outline)
+    if notice.is_whatever or (outline.canary is not None and outline.canary.workload is not None):
         return True
     candidates = [_candidate("baseline", release, ""), _candidate("canary", release, release.artifact or "")]
-    return fitting(notice_of(outline), candidates).only is candidates[1]
+    return fitting(notice, candidates).only is candidates[1]
 
 
 def _is(said: ArmSpec, arm: ArmSpec) -> bool:

@@ -13,7 +13,7 @@ from daemon.engine.engine import Engine
 from daemon.model import Outline, Release
 from tests.engine.test_joined import StandingClock
 from tests.hand.clock import PatientClock
-from tests.hand.ports import HandAnnouncement, HandTelemetry, Scene, SentByHand, running, until
+from tests.hand.ports import HandAnnouncement, HandRouter, HandTelemetry, Scene, SentByHand, running, until
 from tests.hand.samples import gap
 from tests.watcher.world import NAMESPACE, World, two_versions, virtual_service
 
@@ -35,6 +35,7 @@ async def engine(world: World) -> AsyncIterator[tuple[Engine, Scene]]:
     scene.clock = StandingClock()  # type: ignore[assignment]  # a clock too: nothing is decided until somebody does
     scene.policies["strict"] = scene.policies["default"]
     scene.awaiting, scene.more_events["routes"] = world.awaited, world.watcher()
+    scene.pods = HandRouter()
     async with running(scene) as at_work:
         yield at_work, scene
 

@@ -25,6 +25,8 @@ from tests.hand.clock import PatientClock
 from tests.hand.ports import until
 from tests.http.gates.test_examples import blocks
 from tests.watcher.test_awaited_engine import engine
+from tests.watcher.test_pairs import canary, put, serve
+from tests.watcher.test_podsawaited import updating
 from tests.watcher.world import NAMESPACE, World, two_versions, virtual_service
 
 NEW = {"service": "web", "namespace": NAMESPACE, "artifact": "reg/web:green"}
@@ -76,12 +78,20 @@ class Gated:
 @asynccontextmanager
 async def gated(*, blue: int, green: int, store: Store | None = None) -> AsyncIterator[Gated]:
     """``store``: where what waits is kept, if not in memory."""
-    clock, http = PatientClock(), Http(listen="127.0.0.1:0")
+    clock = PatientClock()
     world = World(clock=clock)
     if store is not None:
         world.awaited = AwaitedCanaries(store, clock=clock, wait_seconds=world.wait_seconds)
     world.cluster.around_objects += two_versions()
     world.cluster.routes.put(virtual_service(blue=blue, green=green))
+    async with before(world, clock) as here:
+        yield here
+
+
+@asynccontextmanager
+async def before(world: World, clock: PatientClock) -> AsyncIterator[Gated]:
+    """Gates before an engine that finds arms in this world."""
+    http = Http(listen="127.0.0.1:0")
     async with engine(world) as (at_work, _):
         await world.settled()
         ports = ports_of(Desk(), http, hearing=Hearing(cluster="test", finds_arms=True))
@@ -165,6 +175,43 @@ async def test_who_asks_after_the_watch_has_noticed_the_canary_is_told_of_that_r
         await until(lambda: not here.world.awaited.all())
         assert [one.id for one in here.engine.views()] == [noticed.id]
         assert (await here.ask(WHATEVER))["release"] == noticed.id != told["release"]
+
+
+@pytest.mark.parametrize("asked", [WHATEVER, {"service": "web", "namespace": NAMESPACE, "artifact": "reg/web:2"}])
+@pytest.mark.parametrize("of", ["a rolling update", "a second Deployment"])
+@pytest.mark.parametrize("first", ["the gate", "the canary"])
+async def test_where_no_route_tells_them_apart_a_gate_is_answered_with_what_is_observed_by_its_pods(
+    asked: dict[str, str], of: str, first: str
+) -> None:
+    clock = PatientClock()
+    world = World(clock=clock, pairs_by="istio", updates_by="istio")
+    serve(world)
+    put(world, "web", wanted=3)
+
+    async def begins(here: Gated) -> None:
+        if of == "a rolling update":
+            updating(world)
+        else:
+            canary(world)
+        await here.passes(1.0)
+
+    async with before(world, clock) as here:
+        await here.passes(1.0)
+        if first == "the canary":
+            await begins(here)
+        told = await here.ask(asked)
+        assert told["verdict"] == "pending"
+        if first == "the gate":
+            await begins(here)
+        await here.passes(40.0)
+        [view] = here.engine.views()
+        assert (view.release.strategy, view.release.observe) == ("pods", True)
+        assert view.release.canary.workload == ("web" if of == "a rolling update" else "web-canary")
+        assert not world.awaited.all()
+        await here.engine.command(view.id, Command(command="promote", by="anna"))
+        assert await here.engine.wait(view.id, seconds=30.0) is not None
+        told = await here.ask(asked)
+        assert (told["verdict"], told["release"]) == ("promote", view.id)
 
 
 async def test_what_cannot_be_told_is_asked_for_by_name_in_the_answer() -> None:

@@ -4,10 +4,6 @@ What is sent is signed as https://www.standardwebhooks.com has it, or carries an
 same in every attempt. A callback's address is a stranger's: only hosts that the settings allow are told anything.
 """
 
-import base64
-import binascii
-import hashlib
-import hmac
 from typing import Annotated, Final
 
 from msgspec import Meta
@@ -19,8 +15,7 @@ from daemon.events.verdicts import sequel_event, verdict_event
 from daemon.model import Release
 from daemon.ports.notices import Notice, Sequel
 from daemon.sinks.channel import ChannelKind, HttpChannelSettings, Message, Sequels, Telling
-
-_SIGNING: Final = "whsec_"
+from daemon.standardwebhooks import ID, SCHEME, SIGNATURE, TIMESTAMP, is_signing_secret, signature, signing_key
 
 
 class WebhookSettings(HttpChannelSettings, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="webhook", tag_field="kind"):
@@ -103,8 +98,8 @@ def _plain(host: str) -> str:
 
 def _message(event: CloudEvent, telling: Telling, *, url: str) -> Message:
     headers, body = to_structured(event)
-    headers["webhook-id"] = event.id
-    if telling.secret.startswith(_SIGNING):
+    headers[ID] = event.id
+    if is_signing_secret(telling.secret.encode()):
         headers |= _signed(event.id, body, secret=telling.secret, now=telling.now)
     elif telling.secret:
         headers["Authorization"] = telling.secret
@@ -114,13 +109,13 @@ def _message(event: CloudEvent, telling: Telling, *, url: str) -> Message:
 def _signed(message_id: str, body: bytes, *, secret: str, now: float) -> dict[str, str]:
     """Time and signature, https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md."""
     try:
-        key = base64.b64decode(secret.removeprefix(_SIGNING), validate=True)
-    except binascii.Error as error:
+        key = signing_key(secret.encode())
+    except ValueError as error:
         fix = "write whsec_ and the Base64 of 24 to 64 bytes"
-        raise InvalidInput("holds no Base64 after whsec_", path="secret_file", fix=fix) from error
+        raise InvalidInput(f"is no signing secret: {error}", path="secret_file", fix=fix) from error
     timestamp = str(int(now))
-    signature = hmac.new(key, f"{message_id}.{timestamp}.".encode() + body, hashlib.sha256).digest()
-    return {"webhook-timestamp": timestamp, "webhook-signature": f"v1,{base64.b64encode(signature).decode()}"}
+    signed = signature(key, message_id=message_id, timestamp=timestamp, body=body)
+    return {TIMESTAMP: timestamp, SIGNATURE: f"{SCHEME}{signed.decode()}"}
 
 
 def _has_callback(_settings: CallbackSettings, notice: Notice) -> bool:

@@ -79,8 +79,11 @@ def test_a_webhook_is_the_cloudevent_that_nats_has_and_a_foreign_reader_takes_it
     at = datetime.fromtimestamp(1_000_100.0, UTC)
     assert message.headers["webhook-timestamp"] == "1000100"
     assert message.headers["webhook-signature"] == Webhook(SIGNING).sign("web-1.verdict", at, message.body.decode())
-    with pytest.raises(InvalidInput, match="Base64"):
-        sent(WEBHOOK, secret="whsec_%")
+    unpadded = "whsec_" + "A" * 43
+    assert sent(WEBHOOK, secret=unpadded).headers == sent(WEBHOOK, secret=f"{unpadded}=").headers
+    for wrong in ("whsec_%", "whsec_"):
+        with pytest.raises(InvalidInput, match="write whsec_ and the Base64 of 24 to 64 bytes"):
+            sent(WEBHOOK, secret=wrong)
 
 
 def test_a_secret_that_signs_nothing_is_the_authorization_as_it_stands() -> None:

@@ -12,8 +12,9 @@ from aiohttp import web
 from config.hooksenders import HookSender
 from daemon.http.guard import Guard, Hmac
 from daemon.http.hooks import events, flux, github, gitlab, template
-from daemon.http.hooks.proofs import WEBHOOK_SIGNATURE, StandardWebhooks, Token, is_signing_secret, signing_key
+from daemon.http.hooks.proofs import StandardWebhooks, Token
 from daemon.http.hooks.understanding import Received, Understood
+from daemon.standardwebhooks import SIGNATURE, is_signing_secret, signing_key
 
 Now = Callable[[], float]
 
@@ -49,7 +50,7 @@ def _gitlab(request: web.Request, secrets: Sequence[bytes], now: Now) -> Guard:
     """A secret is a signing token or a plain one by its form; what is signed is not taken for its plain token."""
     signing = [secret for secret in secrets if is_signing_secret(secret)]
     plain = [secret for secret in secrets if not is_signing_secret(secret)]
-    if signing and (WEBHOOK_SIGNATURE in request.headers or not plain):
+    if signing and (SIGNATURE in request.headers or not plain):
         return StandardWebhooks(sender="gitlab", secrets=signing, now=now)
     return Token(sender="gitlab", header=gitlab.TOKEN, secrets=plain)
 

@@ -1,6 +1,7 @@
 """The commands and documents of docs/hooks.md do what the page says; those of others are sent by their own packages."""
 
 import asyncio
+import base64
 import json
 import re
 from datetime import UTC, datetime
@@ -95,6 +96,38 @@ async def test_what_the_sdk_of_cloudevents_sends_is_understood_in_both_modes_and
         [(first, taken), (second, known)] = outcomes
     assert (first, taken["outcome"], second, known["outcome"]) == (202, "taken", 200, "known")
     assert taken["release"] == known["release"]
+
+
+async def test_a_batch_of_what_the_sdk_writes_is_each_of_its_events_as_if_it_came_alone(hook: WriteHook) -> None:
+    other = CloudEvent({"id": "1", "source": "/tekton", "type": "dev.tekton.event.taskrun.started.v1"}, {"taskRun": {}})
+    as_bytes = CloudEvent({**foreign_event("c").get_attributes(), "traceparent": "00-1"}, json.dumps(RELEASE).encode())
+    written = [to_structured_event(one).body for one in (foreign_event("a"), other, foreign_event("b"), as_bytes)]
+    assert b"data_base64" in written[3]
+    headers = {"Content-Type": "application/cloudevents-batch+json; charset=utf-8", "Authorization": f"Bearer {SECRET}"}
+    async with serving(hooks={"ci": hook("cloudevents", SECRET)}) as api:
+        single = to_binary_event(foreign_event("b"))
+        status, alone = await api.call("POST", "/hooks/ci", data=single.body, headers={**headers, **single.headers})
+        assert status == 202
+        status, heard = await api.call("POST", "/hooks/ci", data=b"[" + b",".join(written) + b"]", headers=headers)
+        assert (status, [one["outcome"] for one in heard]) == (202, ["taken", "passed", "known", "taken"])
+        assert heard[2]["release"] == alone["release"]
+        kept = [event.release for event in api.engine.events.values()]
+        assert (len(kept), api.engine.letters) == (3, [])
+        assert kept[0] == kept[1] == kept[2]
+
+
+@pytest.mark.parametrize("size", [24, 31, 32, 64])
+async def test_a_secret_is_what_it_is_to_the_package_of_standard_webhooks_with_its_padding_and_without(
+    size: int, hook: WriteHook
+) -> None:
+    secret = f"whsec_{base64.b64encode(bytes(range(size))).decode()}"
+    at = datetime.fromtimestamp(1_800_000_000, UTC)
+    body = json.dumps({"status": "success", "verdictd": RELEASE})
+    for ours, theirs in ((secret.rstrip("="), secret), (secret, secret.rstrip("="))):
+        signature = Webhook(theirs).sign(msg_id="f0f5", timestamp=at, data=body)
+        headers = {"webhook-id": "f0f5", "webhook-timestamp": f"{at.timestamp():.0f}", "webhook-signature": signature}
+        async with serving(hooks={"gitlab": hook("gitlab", ours)}) as api:
+            assert (await api.call("POST", "/hooks/gitlab", data=body.encode(), headers=headers))[0] == 202
 
 
 async def test_what_the_package_of_standard_webhooks_signs_is_right_and_what_we_sign_it_takes(hook: WriteHook) -> None:

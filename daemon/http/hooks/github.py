@@ -17,7 +17,7 @@ import msgspec
 from config.walking import faults
 from daemon.errors import InvalidEvent, NoRelease
 from daemon.events import decoding
-from daemon.http.hooks.understanding import Received, Understood, json_body, mapped
+from daemon.http.hooks.understanding import REPOSITORY, Received, Understood, json_body, mapped
 from daemon.model import GitHubDeployment, GitHubRule
 
 SIGNATURE: Final = "X-Hub-Signature-256"
@@ -96,6 +96,7 @@ def read(received: Received) -> Understood:
         event_id=event_id,
         fix=_FIX,
         is_enough=True,
+        theirs=REPOSITORY,
     )
 
 

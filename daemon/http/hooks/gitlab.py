@@ -13,7 +13,7 @@ import msgspec
 from config.walking import faults
 from daemon.errors import InvalidEvent, NoRelease
 from daemon.events import decoding
-from daemon.http.hooks.understanding import Received, Understood, json_body, mapped
+from daemon.http.hooks.understanding import REPOSITORY, Received, Understood, json_body, mapped
 from daemon.model import GitLabCommit
 
 TOKEN: Final = "X-Gitlab-Token"  # noqa: S105 - a header's name
@@ -65,6 +65,7 @@ def read(received: Received) -> Understood:
         event_id=_attempt(hook, received),
         fix=_FIX,
         is_enough=hook.object_kind == "deployment" and hook.status is not None,
+        theirs=REPOSITORY,
     )
 
 

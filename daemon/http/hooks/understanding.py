@@ -5,12 +5,13 @@ A room reads what its sender sends and nothing else: pure functions of headers a
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
+from config.documents import join
 from daemon import names
 from daemon.errors import InvalidEvent, InvalidInput, NoRelease
 from daemon.events import decoding
@@ -20,6 +21,11 @@ from daemon.events.hearing import SWITCH_ON, Hearing
 from daemon.events.releaseform import RELEASE_TYPE
 from daemon.model import Outline, Release
 from daemon.ports.events import IncomingEvent
+
+ENVIRONMENT: Final = frozenset({"environment"})
+REPOSITORY: Final = frozenset({"service", "environment"})
+"""What names things of the sender's own, which need not have names that anything here could: a repository, a review environment."""
+_NO_NAME_HERE: Final = "add a row for it under mapping in the settings, if it is about this cluster"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +81,7 @@ def mapped(
     event_id: str,
     fix: str,
     is_enough: bool = False,
+    theirs: Collection[str] = ENVIRONMENT,
 ) -> Understood:
     """What a sender's payload carries of ours, as an event.
 
@@ -86,16 +93,17 @@ def mapped(
         source, event_id: name the attempt for all time, among those to release this service in this cluster.
         fix: how the sender is made to say it.
         is_enough: whether the sender's words alone announce a release, where arms are found.
+        theirs: of the words, those that name things of the sender's own.
 
     Raises:
-        NoRelease: nothing is said, or of an environment that is not this daemon's.
+        NoRelease: nothing is said, or of an environment that is not this daemon's, or of what can have no name here.
         InvalidEvent: with every fault, its path and how to mend it.
     """
     try:
         f"{source}{event_id}".encode()
     except UnicodeEncodeError as error:  # of a header: two names would become one
         raise InvalidEvent("hold bytes that are not UTF-8 where the event is named", path="headers", fix="send UTF-8") from error
-    said, release = said_of(ours, hearing=hearing, path=path, words=words, fix=fix, is_enough=is_enough)
+    said, release = said_of(ours, hearing=hearing, path=path, words=words, fix=fix, is_enough=is_enough, theirs=theirs)
     # Whoever names attempts may name those of several services alike, and send to the daemons of several clusters on one broker.
     event_id = "/".join((event_id, release.cluster or "", release.namespace, release.service))
     return kept(CloudEvent(id=event_id, source=source, type=RELEASE_TYPE), said, release=release)
@@ -123,7 +131,14 @@ def release_said(ours: object, *, path: str, words: Mapping[str, object], fix: s
 
 
 def said_of(
-    ours: object, *, hearing: Hearing, path: str, words: Mapping[str, object], fix: str, is_enough: bool = False
+    ours: object,
+    *,
+    hearing: Hearing,
+    path: str,
+    words: Mapping[str, object],
+    fix: str,
+    is_enough: bool = False,
+    theirs: Collection[str] = ENVIRONMENT,
 ) -> tuple[dict[str, object], Release | Outline]:
     """What is said of a release in all, and that release; the arguments and errors are those of ``mapped``."""
     if isinstance(ours, str) and ours:
@@ -139,6 +154,9 @@ def said_of(
     try:
         release, mapped_words = hearing.announced(said, path=path, is_loose=True)
     except InvalidInput as error:
+        nameless = [one for one in error.faults if one.path in {join(path, name) for name in theirs}]
+        if is_silent and nameless:
+            raise NoRelease.of([msgspec.structs.replace(one, fix=_NO_NAME_HERE) for one in nameless]) from error
         raise InvalidEvent.of(error.faults) from error
     if is_silent and hearing.is_elsewhere(release.cluster):
         wrong = f"the environment {release.cluster!r} is no row's of mapping, nor this cluster's name ({hearing.cluster})"

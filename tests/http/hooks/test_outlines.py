@@ -220,6 +220,41 @@ def test_a_deployment_to_an_environment_that_is_none_of_ours_announces_none(
         understood(sender, made(environment="staging"), headers)
 
 
+@pytest.mark.parametrize("environment", ["review/feature-1", "Production – web", "x" * 64])
+@pytest.mark.parametrize(("sender", "made", "headers"), [("github", deployment, GITHUB), ("gitlab", gitlab, GITLAB)])
+def test_a_deployment_to_an_environment_that_nothing_here_could_be_called_is_passed_and_not_refused(
+    sender: str, made: Any, headers: dict[str, str], environment: str
+) -> None:
+    """Tools switch a webhook off that is answered with 4xx again and again, and a review environment is no fault of anybody."""
+    with pytest.raises(NoRelease, match=r"environment: .* is not a usable name; add a row for it under mapping in the settings"):
+        understood(sender, made(environment=environment), headers)
+    row = MappingRow(environment=environment, namespace="shop", policy="strict")
+    found = understood(sender, made(environment=environment), headers, Hearing(cluster="prod-eu", finds_arms=True, mapping=(row,)))
+    assert (found.release.cluster, found.release.policy) == ("prod-eu", "strict")
+
+
+@pytest.mark.parametrize("repository", ["web.js", ".github", "x" * 100])
+def test_a_deployment_of_a_repository_that_no_service_could_be_called_is_passed_unless_a_row_names_its_service(
+    repository: str,
+) -> None:
+    document = {**deployment(), "repository": {"html_url": f"https://github.com/octo/{repository}"}}
+    of_gitlab = gitlab(project={"web_url": f"https://gitlab.example.com/shop/{repository}"})
+    for sender, made, headers in (("github", document, GITHUB), ("gitlab", of_gitlab, GITLAB)):
+        with pytest.raises(NoRelease, match=r"service: .* is not a usable name; add a row for it under mapping in the settings"):
+            understood(sender, made, headers)
+        row = MappingRow(service=repository, environment="production", name="web")
+        found = understood(sender, made, headers, Hearing(cluster="prod-eu", finds_arms=True, mapping=(row,)))
+        assert found.release.service == "web"
+
+
+def test_what_a_person_calls_a_service_that_nothing_could_be_called_is_refused() -> None:
+    with pytest.raises(InvalidEvent) as caught:
+        understood("template", {"attempt": "uid/1", "service": "we b", "version": "2", "environment": "production"})
+    assert not isinstance(caught.value, NoRelease)
+    [fault] = caught.value.faults
+    assert fault.path.endswith(".service")
+
+
 def test_images_beside_both_arms_say_nothing_more() -> None:
     document = {"attempt": "uid/1", "images": ["reg/web:2"], "verdictd": {"service": "web", **ARMS}}
     for hearing in (FINDING, Hearing()):

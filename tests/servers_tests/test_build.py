@@ -96,6 +96,23 @@ def test_a_module_without_its_definitions_is_a_failed_build(go: FakeGo) -> None:
     )
 
 
+def test_packages_of_npm_are_installed_by_their_lock_and_without_node_missing_and_not_failed(
+    cache_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (outcome,) = build.build_all(rows("octokit"))
+    assert (outcome.state, outcome.why) == ("missing", "no node and npm on PATH: install Node.js 20 or newer")
+    for name in ("node", "npm"):
+        (tmp_path / name).write_text('#!/bin/sh\necho "$@" > asked\n')
+        (tmp_path / name).chmod(0o755)
+    assert states(build.build_all(rows("octokit"))) == {"octokit": "built"}
+    found = locate.find("octokit")
+    assert isinstance(found, Path)
+    assert sorted(path.name for path in found.iterdir()) == ["asked", "package-lock.json", "package.json"]
+    assert (found / "asked").read_text().startswith("ci --ignore-scripts")
+    assert states(build.build_all(rows("octokit"))) == {"octokit": "found"}
+
+
 def test_a_package_of_debian_that_cannot_be_installed_here_is_missing_and_not_failed(
     cache_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

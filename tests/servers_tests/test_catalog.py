@@ -1,8 +1,10 @@
 """The table of servers says of each what the build needs."""
 
+import json
+
 import pytest
 
-from tests.servers.catalog import HERE, KUBERNETES, SERVERS, GoDefinitions, GoServer, server
+from tests.servers.catalog import HERE, KUBERNETES, SERVERS, GoDefinitions, GoServer, NpmPackages, server
 
 GO_SERVERS = [row for row in SERVERS if isinstance(row, GoServer)]
 
@@ -27,6 +29,19 @@ def test_a_server_of_go_is_pinned_and_its_package_imported(row: GoServer) -> Non
 def test_every_folder_of_pins_is_used() -> None:
     used = {row.module_folder for row in SERVERS if isinstance(row, GoServer | GoDefinitions)}
     assert {path.parent for path in HERE.glob("*/go.mod")} == used
+    assert {path.parent for path in HERE.glob("*/package.json")} == {
+        row.module_folder for row in SERVERS if isinstance(row, NpmPackages)
+    }
+
+
+def test_packages_of_npm_are_pinned_by_version_and_hash_and_say_no_registry() -> None:
+    for row in SERVERS:
+        if isinstance(row, NpmPackages):
+            wanted, locked = (json.loads((row.module_folder / name).read_text()) for name in row.pins)
+            assert all(version[0].isdigit() for version in wanted["dependencies"].values())
+            installed = {name: one for name, one in locked["packages"].items() if name}
+            assert {f"node_modules/{name}" for name in wanted["dependencies"]} <= installed.keys()
+            assert all(one["integrity"].startswith("sha512-") and "resolved" not in one for one in installed.values())
 
 
 def test_every_module_that_definitions_are_from_is_pinned_by_version_and_hash() -> None:

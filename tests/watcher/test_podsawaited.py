@@ -122,6 +122,7 @@ async def test_what_is_refused_or_must_be_told_again_is_and_another_version_wait
     [
         ({}, True),
         ({"service": "web-canary"}, True),
+        ({"service": "Web"}, True),
         ({"service": "till"}, False),
         ({"namespace": "other"}, False),
         ({"mesh": "linkerd"}, False),

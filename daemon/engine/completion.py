@@ -1,10 +1,10 @@
 """What follows a decision, in this order: the traffic reverted, the verdict told and the revert guarded, the record kept.
 
-Each step begins from the session's stage, so that a restart goes on with the step that was not finished. A revert waits for
-nothing, not even for its own checkpoint: the two go out side by side, but where several replicas could decide differently
-(``tenure``). A verdict is published only when the decision is durable, so that no restart can decide otherwise after somebody has
-read it. The guard does not wait for that. From then on the log of verdicts and every sink are told side by side: the log for as
-long as it takes, a sink for a while (``outbox``).
+Each step begins from the session's stage, so that a restart goes on with the step that was not finished. A revert waits for its
+turn and else for nothing, not even for its own checkpoint: the two go out side by side, but where several replicas could decide
+differently (``tenure``). A verdict is published only when the decision is durable, so that no restart can decide otherwise after
+somebody has read it. The guard does not wait for that. From then on the log of verdicts and every sink are told side by side: the
+log for as long as it takes, a sink for a while (``outbox``).
 
 The record is the end: it is written once, when nothing is left to do, and whoever has one is never taken up again.
 """
@@ -96,8 +96,6 @@ class Completion:
     async def _revert(self, session: Session) -> Session:
         if self._tenure.is_shared:
             await asyncio.gather(self._tenure.decided(self._checkpoints.saved(session)), self._follow_freezes())
-        else:
-            self._checkpoints.save(session)
         if (freeze := self._frozen(session)) is not None:
             told = freezing.words(freeze)
             log.warning("not reverted", extra={"reason": told})
@@ -256,6 +254,7 @@ class Completion:
 
         return UndoLog(
             allowed=allowed,
+            begins=lambda: self._checkpoints.save(self._current(session)),
             intends=intends,
             changed=changed,
             settled=settled,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from config.policy import Policy
 from config.settings import Limits
 from daemon.aio.clock import Clock
+from daemon.engine.turns import Turns
 from daemon.errors import InvalidInput
 from daemon.model import Strategy
 from daemon.ports.awaiting import Awaiting
@@ -23,7 +24,7 @@ class MeshCluster:
     """A mesh in one cluster: how to change its traffic, who may own the routes there, and who says weights without delay.
 
     ``git`` says where what Git's tools apply comes from. ``pods`` knows arms that no route tells apart, and takes nothing back.
-    Null: nobody there does.
+    Null: nobody there does. ``turns`` says which of many reverts goes first.
     """
 
     router: TrafficRouter
@@ -31,6 +32,7 @@ class MeshCluster:
     git: GitTools | None = None
     follower: RouteFollower | None = None
     pods: TrafficRouter | None = None
+    turns: Turns = field(default_factory=Turns)
 
 
 def clusters_of(clusters: Mapping[str, MeshCluster], strategy: Strategy) -> Mapping[str, MeshCluster]:

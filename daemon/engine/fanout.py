@@ -96,7 +96,7 @@ class FanOut:
         left = set(clusters)
 
         async def one(name: str, cluster: MeshCluster) -> tuple[RevertOutcome, tuple[TimedStep, ...]]:
-            outcome = await self._one(name, clusters, release, located=words[name])
+            outcome = await self._one(name, clusters, release, located=words[name], begins=undo_log.begins)
             left.discard(name)
             if outcome.action is not Action.REVERT or not left:
                 return outcome, ()
@@ -167,10 +167,14 @@ class FanOut:
     def _guarding(self) -> Guarding:
         return Guarding(reverting=self.reverting)
 
-    async def _one(self, name: str, clusters: Clusters, release: Release, *, located: str) -> RevertOutcome:
+    async def _one(
+        self, name: str, clusters: Clusters, release: Release, *, located: str, begins: Callable[[], None]
+    ) -> RevertOutcome:
         """In a further cluster there need not be anything of the release: where nothing is routed to it, all is done."""
         one = clusters[name]
-        outcome = await self.reverting.run(one.router, release, located=located, owners=one.owners, git=one.git)
+        outcome = await self.reverting.run(
+            one.router, release, located=located, owners=one.owners, git=one.git, turns=one.turns, begins=begins
+        )
         if name == next(iter(clusters)) or outcome.action is Action.REVERT:
             return outcome
         try:

@@ -1,10 +1,11 @@
 """Taking the traffic back in one cluster: look where it would go, tell the owners, patch, see that it left.
 
 This is the one path where time is harm, so it knows only the router, the owners and a clock: no store, no bus, no metrics. What
-happened is returned, and told to the world afterwards. Before the patch stands a single question with a time limit: who
-would serve? An unknown answer never holds the patch up; only a sure "nobody", or "the same pods", does. Where somebody owns the
-routes it is told first (``daemon.engine.handover``). That it stays so is ``daemon.engine.guarding``'s. ``located`` is everywhere
-what the release's placement said of its arms.
+happened is returned, and told to the world afterwards. Of many that begin at once those that were decided first go first
+(``daemon.engine.turns``). Before the patch stands a single question with a time limit: who would serve? An unknown answer never
+holds the patch up; only a sure "nobody", or "the same pods", does. Where somebody owns the routes it is told first
+(``daemon.engine.handover``). That it stays so is ``daemon.engine.guarding``'s. ``located`` is everywhere what the release's
+placement said of its arms.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from daemon.aio.clock import Clock
 from daemon.engine.gitsources import Sources, must_change, sources
 from daemon.engine.handover import Claims, HandedOver, Try, claimed, hand_over, reaction_seconds
 from daemon.engine.patching import BACKOFF_CAP_SECONDS, Patched, Tries, asked_for
+from daemon.engine.turns import Turns
 from daemon.errors import Blocked, Forbidden, VerdictdError
 from daemon.model import Action, Release, TimedStep
 from daemon.placement import Applier, PatchReceipt
@@ -85,11 +87,40 @@ class Reverting:
         located: str = "",
         owners: Sequence[Owner] = (),
         git: GitTools | None = None,
+        turns: Turns | None = None,
+        begins: Callable[[], None] = lambda: None,
     ) -> RevertOutcome:
         """Take all traffic back to the baseline and watch it leave the canary; meanwhile read what in Git must change.
 
-        Never raises a ``VerdictdError``: whatever the mesh answers becomes the outcome. Cancellation passes through.
+        Never raises a ``VerdictdError``: whatever the mesh answers becomes the outcome. Cancellation passes through. ``turns`` says
+        which of many that are taken back at once goes first; ``begins`` is called when it is this one's turn.
         """
+        turns = turns or Turns()
+        async with turns.turn():
+            begins()
+            taken = await self._taken_back(router, release, located=located, owners=owners)
+        if isinstance(taken, RevertOutcome):
+            return taken
+        await turns.calm()
+        async with asyncio.TaskGroup() as group:
+            appliers = (part.applier for part in taken.receipt.parts)
+            read = group.create_task(sources(git, appliers, seconds=self.owner_seconds))
+            action, seen, reason = await self._confirm(router, release, taken.receipt, located=located)
+        remarks = (*taken.receipt.remarks, *self._applied(taken.receipt, read.result()))
+        told = "; ".join([taken.serves, *taken.owned.said, str(taken.receipt), reason, *remarks])
+        return RevertOutcome(
+            action=action,
+            steps=(*taken.steps, *seen),
+            attempts=taken.attempts,
+            reason=told,
+            remarks=remarks,
+            reacts_within_seconds=self.reaction_seconds(taken.claims, taken.receipt),
+        )
+
+    async def _taken_back(
+        self, router: TrafficRouter, release: Release, *, located: str, owners: Sequence[Owner]
+    ) -> "_Taken | RevertOutcome":
+        """Look where the traffic would go, tell the owners, patch; what came of it, where that is the end."""
         try:
             serves, claims = await self.ask(router, release, located=located, owners=owners)
             asked = TimedStep(step=BASELINE_CHECKED, detail=serves, at=self.clock.now())
@@ -105,20 +136,7 @@ class Reverting:
         if patched.error is not None:
             return _not_taken_back(patched, steps)
         assert patched.receipt is not None  # there would be an error
-        async with asyncio.TaskGroup() as group:
-            appliers = (part.applier for part in patched.receipt.parts)
-            read = group.create_task(sources(git, appliers, seconds=self.owner_seconds))
-            action, seen, reason = await self._confirm(router, release, patched.receipt, located=located)
-        remarks = (*patched.receipt.remarks, *self._applied(patched.receipt, read.result()))
-        told = "; ".join([asked.detail, *owned.said, str(patched.receipt), reason, *remarks])
-        return RevertOutcome(
-            action=action,
-            steps=(*steps, *seen),
-            attempts=patched.attempts,
-            reason=told,
-            remarks=remarks,
-            reacts_within_seconds=self.reaction_seconds(claims, patched.receipt),
-        )
+        return _Taken(serves=serves, claims=claims, owned=owned, receipt=patched.receipt, steps=steps, attempts=patched.attempts)
 
     @property
     def _tries(self) -> Tries:
@@ -218,6 +236,18 @@ class Reverting:
                 return action, steps, reason
             await self.clock.sleep(min(left, pause))
             pause = min(pause * 1.5, LOOK_CAP_SECONDS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Taken:
+    """The patch was acknowledged; what was heard before it."""
+
+    serves: str
+    claims: Claims
+    owned: HandedOver
+    receipt: PatchReceipt
+    steps: tuple[TimedStep, ...]
+    attempts: int
 
 
 async def _once_more(router: TrafficRouter, release: Release, *, located: str) -> list[TimedStep]:

@@ -40,6 +40,7 @@ class UndoLog:
     Attributes:
         allowed: returns when it may be written, and owners told; called before each time that this is done. True: what was asked
             before may be old by now. Raises ``Unavailable`` where it may not now, ``Blocked`` where it may not any more.
+        begins: is told when it is the revert's turn in a cluster.
         intends: is told before a patch what it may change, and returns when that is safe. The patch does not wait long for it.
         changed: is told what was changed; intents of the same objects are answered by it.
         settled: is told of which intents nothing is to be kept: they were not carried out, or are told to ``changed``.
@@ -47,6 +48,7 @@ class UndoLog:
     """
 
     allowed: Callable[[], Awaitable[bool]] = _at_once
+    begins: Callable[[], None] = lambda: None
     intends: Callable[[tuple[Undo, ...]], Awaitable[None]] = _nowhere
     changed: Callable[[tuple[Undo, ...]], None] = lambda undos: None
     settled: Callable[[tuple[Undo, ...]], None] = lambda intents: None
@@ -61,6 +63,7 @@ class UndoLog:
 
         return UndoLog(
             allowed=self.allowed,
+            begins=self.begins,
             intends=lambda intents: self.intends(there(intents)),
             changed=lambda undos: self.changed(there(undos)),
             settled=lambda intents: self.settled(there(intents)),

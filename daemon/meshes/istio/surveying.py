@@ -4,10 +4,13 @@ Rules are read by the namespaces of the clients that are sent to the arms. Durin
 what the arms were when the watch began is kept with the session. Other names of the canary's pods are looked for whenever a
 release is located; a revert takes them as they were seen then, and looks anew only at what its own questions bring.
 
-Releases that are located at the same time ask together: what each gets was read after it asked. A revert asks for itself.
+Releases that are located at the same time ask together: what each gets was read after it asked. So do those that are taken back at
+the same time, apart from the others, whose listings need not be quick. What the arms are by the rules that a revert's look at the
+baseline has read is not asked again for the patch that follows it at once.
 """
 
 import asyncio
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,7 +23,7 @@ from daemon.errors import Blocked, InvalidInput, NotFound, TransientError, Verdi
 from daemon.kube.client import KubeClient, Listing
 from daemon.kube.endpoints import endpoints
 from daemon.kube.forms import Misread, well_formed
-from daemon.kube.reads import OwnReads, Reads
+from daemon.kube.reads import Reads
 from daemon.kube.resources import Json
 from daemon.kube.sharedreads import SharedReads
 from daemon.meshes import backing
@@ -45,17 +48,21 @@ from daemon.model import Release
 RULES_SECONDS = 1.0
 """How long a patch waits for rules, where it is known what the arms were: traffic that goes wrong meanwhile is harm."""
 
+LOOKED_SECONDS = 1.0
+"""How old the rules may be that were read before a patch, to see who would serve, and by which it is planned."""
+
 
 class IstioArms:
     """The arms by DestinationRules, and their pods. Implements ``daemon.meshes.kuberoutes.Arms``; see ``IstioRouter``."""
 
     def __init__(self, kube: KubeClient, *, root_namespace: str, multi_cluster: bool) -> None:
         self._kube = kube
-        self._own = OwnReads(kube)
+        self._urgent = SharedReads(kube, names_alone=True)
         self._shared = SharedReads(kube)
         self._root = root_namespace
         self._multi_cluster = multi_cluster
         self._rules: dict[str, SingleFlight[Listing]] = {}
+        self._looked: dict[bytes, tuple[float, Arms]] = {}
         self._misread: dict[str, list[Misread]] = {}
         self._seen: dict[bytes, Arms] = {}
 
@@ -81,6 +88,8 @@ class IstioArms:
         before = decode(located, kind=Located)
         if (named := naming.named_outright(release)) is not None:
             return self._with_names(release, named, before)
+        if (looked := self._just_looked(release)) is not None:
+            return self._with_names(release, looked, before)
         clients = before.clients if before is not None else _clients(await objects(), release)
         ruled = naming.ruled_hosts(release)
         try:
@@ -95,7 +104,8 @@ class IstioArms:
         """See ``TrafficRouter.check_baseline``: by rules, Services, EndpointSlices and pods as they are now."""
         before = decode(located, kind=Located)
         clients = before.clients if before is not None else _clients(await objects(), release)
-        discovered = await self._discover(self._own, release, clients)
+        asked_at = time.monotonic()
+        discovered = await self._discover(self._urgent, release, clients)
         rules = discovered.rules
         try:
             arms = self._resolved(release, rules, clients, before=before)
@@ -104,14 +114,16 @@ class IstioArms:
             if _unread(rules) or not lost:
                 raise
             raise Blocked(f"there is nothing that the traffic could go back to: {error}") from error
-        seen = await reading.observe(self._own, arms, discovered=discovered, clients=clients, root=self._root)
-        baseline, canary = await self._backings(self._own, arms, *seen)
+        seen = await reading.observe(self._urgent, arms, discovered=discovered, clients=clients, root=self._root)
+        baseline, canary = await self._backings(self._urgent, arms, *seen)
         harm = backing.harm(baseline, canary, convicted=before.canary if before is not None else None)
         if harm is not None:
             raise Blocked(harm)
         known = self._with_names(release, arms, before)
         again = self._named_again(known, discovered, clients, baseline=baseline, canary=canary)
         remember(self._seen, _key(release), again)
+        if not _unread(rules):
+            remember(self._looked, _key(release), (asked_at, arms))
         return backing.account(baseline, canary) + _no_longer_shared(known, again)
 
     async def behind(self, survey: "IstioSurvey") -> Behind[Arms]:
@@ -229,6 +241,11 @@ class IstioArms:
             remember(self._rules, namespace, SingleFlight(partial(self._kube.list, DESTINATION_RULES, namespace=namespace)))
         rules, self._misread[namespace] = well_formed(DESTINATION_RULES, (await self._rules[namespace]()).items)
         return rules
+
+    def _just_looked(self, release: Release) -> Arms | None:
+        """What the arms are by a look at the baseline that no patch has followed yet; null where it is older than a moment."""
+        looked_at, arms = self._looked.pop(_key(release), (0.0, None))
+        return arms if time.monotonic() - looked_at <= LOOKED_SECONDS else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

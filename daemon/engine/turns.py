@@ -1,0 +1,101 @@
+"""Who is first where many reverts begin at once: so many at a time in a cluster, in the order in which they were decided.
+
+All at once they step together: each opens a connection of its own, and nobody's patch goes out before everybody has asked the first
+question. A few at a time keep an API server as busy as many do, and the first of them is done while the last one waits. A turn ends
+with the first tries of the patch, and after a moment in any case: what hangs, or is tried again and again, holds up nobody for
+longer. What follows a patch (seeing the traffic leave, telling, recording) lets the patches of others go first, for a while.
+
+Each cluster of a mesh has turns of its own, so that one whose API server hangs holds up no other.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+PLACES: Final = 16
+"""Two questions each keep a server of some cores busy, and fit into the connections that a client keeps open."""
+
+LONGEST_SECONDS: Final = 0.2
+"""After which the next one begins all the same: where nothing is answered, eighty a second do."""
+
+CALM_SECONDS: Final = 5.0
+"""How long what follows a patch waits for others' patches."""
+
+
+class Turns:
+    """The turns of one cluster.
+
+    Args:
+        places: how many have their turn at a time.
+        longest_seconds: how long one keeps others from theirs.
+        calm_seconds: how long ``calm`` waits at most.
+    """
+
+    def __init__(
+        self, *, places: int = PLACES, longest_seconds: float = LONGEST_SECONDS, calm_seconds: float = CALM_SECONDS
+    ) -> None:
+        self._free = places
+        self._longest_seconds = longest_seconds
+        self._calm_seconds = calm_seconds
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._at_it = 0
+        self._is_calm = asyncio.Event()
+        self._is_calm.set()
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Have a turn: at once where there is a place, else after those who came before."""
+        await self._come()
+        given_on = False
+
+        def give_on() -> None:
+            nonlocal given_on
+            if not given_on:
+                given_on = True
+                self._give_on()
+
+        timer = asyncio.get_running_loop().call_later(self._longest_seconds, give_on)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            give_on()
+
+    async def calm(self) -> None:
+        """Wait until nobody waits for a turn or has one, but not for long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._calm_seconds):
+                await self._is_calm.wait()
+
+    async def _come(self) -> None:
+        self._at_it += 1
+        self._is_calm.clear()
+        if self._free:
+            self._free -= 1
+            return
+        place = asyncio.get_running_loop().create_future()
+        self._waiting.append(place)
+        try:
+            await place
+        except asyncio.CancelledError:
+            if place.cancelled():
+                self._waiting.remove(place)
+                self._leave()
+            else:
+                self._give_on()  # it was given the place, and has no use for it any more
+            raise
+
+    def _give_on(self) -> None:
+        """The place goes to who has waited longest."""
+        self._leave()
+        if self._waiting:
+            self._waiting.popleft().set_result(None)
+        else:
+            self._free += 1
+
+    def _leave(self) -> None:
+        self._at_it -= 1
+        if not self._at_it:
+            self._is_calm.set()

@@ -1,0 +1,152 @@
+"""Many reverts at once: so many at a time, in their order; what hangs holds up nobody for long, and what follows comes after."""
+
+import asyncio
+from contextlib import AsyncExitStack, suppress
+from typing import Self
+
+from config.settings import Limits
+from daemon.aio.tasks import cancel_all
+from daemon.engine.reverting import Reverting
+from daemon.engine.turns import Turns
+from daemon.errors import Unavailable
+from daemon.model import Action, Release
+from daemon.placement import PatchReceipt
+from tests.hand.clock import HandClock
+from tests.hand.routers import FakeRouter
+from tests.hand.samples import RELEASE
+
+LIMITS = Limits(revert_attempts=3, confirm_seconds=2.0)
+_NEVER_SECONDS = 60.0
+
+
+class Crowd:
+    """Tasks that have their turn and stay until they are let go."""
+
+    def __init__(self, turns: Turns) -> None:
+        self.turns = turns
+        self.began = list[int]()
+        self.let_go = [asyncio.Event() for _ in range(9)]
+        self.tasks = list[asyncio.Task[None]]()
+
+    async def __aenter__(self) -> Self:
+        self.tasks = [asyncio.create_task(self._one(number)) for number in range(9)]
+        await turned()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await cancel_all(self.tasks)
+
+    async def _one(self, number: int) -> None:
+        async with self.turns.turn():
+            self.began.append(number)
+            await self.let_go[number].wait()
+
+
+async def turned() -> None:
+    """The loop has turned often enough for whatever is ready to be done."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_so_many_have_their_turn_at_a_time_in_the_order_in_which_they_came() -> None:
+    async with Crowd(Turns(places=3, longest_seconds=_NEVER_SECONDS)) as crowd:
+        assert crowd.began == [0, 1, 2]
+        crowd.let_go[1].set()
+        await turned()
+        assert crowd.began == [0, 1, 2, 3]
+        for one in crowd.let_go:
+            one.set()
+        await turned()
+        assert crowd.began == list(range(9))
+
+
+async def test_one_that_hangs_gives_its_turn_on_after_a_moment_and_once_only() -> None:
+    async with Crowd(Turns(places=2, longest_seconds=0.01)) as crowd:
+        while len(crowd.began) < 9:  # nobody is let go
+            await asyncio.sleep(0.001)
+        crowd.let_go[0].set()
+        await cancel_all(crowd.tasks)
+        again = Crowd(crowd.turns)
+        async with again:
+            assert again.began == [0, 1]
+
+
+async def test_whoever_is_cancelled_while_it_waits_or_as_its_turn_comes_holds_up_nobody() -> None:
+    async with Crowd(Turns(places=1, longest_seconds=_NEVER_SECONDS)) as crowd:
+        crowd.tasks[1].cancel()
+        await turned()
+        crowd.let_go[0].set()
+        await asyncio.sleep(0)  # the turn has been given to the third, which has not gone on yet
+        crowd.tasks[2].cancel()
+        await turned()
+        assert crowd.began == [0, 3]
+        for one in crowd.let_go:
+            one.set()
+        await turned()
+        assert crowd.began == [0, *range(3, 9)]
+        async with asyncio.timeout(_NEVER_SECONDS):
+            await crowd.turns.calm()
+
+
+async def test_what_follows_waits_until_nobody_waits_for_a_turn_but_not_for_ever() -> None:
+    async with Crowd(Turns(places=2, longest_seconds=_NEVER_SECONDS, calm_seconds=_NEVER_SECONDS)) as crowd:
+        following = asyncio.create_task(crowd.turns.calm())
+        for one in crowd.let_go[:8]:
+            one.set()
+        await turned()
+        assert not following.done()
+        crowd.let_go[8].set()
+        await following
+    async with Crowd(Turns(longest_seconds=_NEVER_SECONDS, calm_seconds=0.01)) as crowd:
+        await crowd.turns.calm()
+
+
+class Watched(FakeRouter):
+    """Tells of every call in which order it came, whichever release it is of; a patch may be held."""
+
+    def __init__(
+        self, clock: HandClock, *, told: list[str], name: str, held: asyncio.Event | None = None, away: bool = False
+    ) -> None:
+        super().__init__(clock, patches=(Unavailable("away") if away else True,))
+        self.told, self.name, self.held = told, name, held
+
+    async def check_baseline(self, release: Release, *, located: str = "") -> str:
+        await asyncio.sleep(0)
+        return await super().check_baseline(release, located=located)
+
+    async def revert(self, release: Release, *, located: str = "") -> PatchReceipt:
+        self.told.append(f"{self.name} patch")
+        if self.held is not None:
+            await self.held.wait()
+        return await super().revert(release, located=located)
+
+    async def canary_gets_traffic(self, release: Release, *, located: str = "") -> str | None:
+        self.told.append(f"{self.name} look")
+        return await super().canary_gets_traffic(release, located=located)
+
+
+async def test_all_that_are_decided_at_once_are_patched_in_their_order_before_any_is_looked_at(clock: HandClock) -> None:
+    told, turns = list[str](), Turns(places=2)
+    procedure = Reverting(clock=clock, limits=LIMITS, random=lambda: 0.5)
+    names = [str(number) for number in range(7)]
+    runs = [procedure.run(Watched(clock, told=told, name=name), RELEASE, turns=turns) for name in names]
+    outcomes = await asyncio.gather(*runs)
+    assert {one.action for one in outcomes} == {Action.REVERT}
+    assert told[:7] == [f"{name} patch" for name in names]
+    assert sorted(told[7:]) == [f"{name} look" for name in names]
+
+
+async def test_a_revert_that_hangs_or_is_tried_again_and_again_holds_up_no_new_one(clock: HandClock) -> None:
+    told, turns = list[str](), Turns(places=1, longest_seconds=0.01, calm_seconds=0.01)
+    procedure = Reverting(clock=clock, limits=LIMITS, random=lambda: 0.5)
+    hanging = Watched(clock, told=told, name="hangs", held=asyncio.Event())
+    failing = Watched(clock, told=told, name="fails", away=True)
+    good = Watched(clock, told=told, name="good")
+    async with AsyncExitStack() as stack:
+        task = asyncio.create_task(procedure.run(hanging, RELEASE, turns=turns))
+        stack.push_async_callback(cancel_all, [task])
+        outcomes = await asyncio.gather(*(procedure.run(one, RELEASE, turns=turns) for one in (failing, good)))
+        assert not task.done()
+    assert [one.action for one in outcomes] == [Action.FAILED, Action.REVERT]
+    with suppress(asyncio.CancelledError):
+        await task

@@ -11,8 +11,6 @@ from daemon.errors import InvalidInput, Unavailable
 from daemon.kube.resources import PODS, REPLICA_SETS, SERVICES
 from daemon.model import ArmSpec, Release
 from daemon.watcher.deployed import DEPLOYMENTS
-from daemon.watcher.endnotices import EndNotice
-from daemon.watcher.updatenotices import UpdateNotice
 from tests.watcher.world import Json, World, destination_rule, service, virtual_service
 
 
@@ -321,17 +319,9 @@ async def test_the_older_one_may_be_named_on_it(world: World) -> None:
 
 
 async def test_what_cannot_be_read_or_kept_or_taken_now_is_tried_again_until_it_can(world: World) -> None:
-    postponed = [2]
-
-    async def take(notice: Any) -> None:
-        if isinstance(notice, UpdateNotice | EndNotice) and postponed[0] > 0:
-            postponed[0] -= 1
-            await (notice.postpone() if postponed[0] else notice.put_back())
-        else:
-            await world.take(notice)
-
+    world.unwilling = 2
     watcher = world.watcher()
-    async with background(world.follow(take, watcher=watcher)):
+    async with background(world.follow(watcher=watcher)):
         await world.turns()
         world.cluster.failing = Unavailable("away")
         canary(world)
@@ -344,7 +334,8 @@ async def test_what_cannot_be_read_or_kept_or_taken_now_is_tried_again_until_it_
         assert len(world.submitted) == 1
         world.serving.failing = None
         await world.turns(2_000)
-        postponed[0] = 2
+        assert not world.unwilling
+        world.unwilling = 2
         world.serving.failing = Unavailable("no store")
         canary(world, wanted=0)
         await world.turns(2_000)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import pytest
 
@@ -12,8 +11,6 @@ from daemon.errors import InvalidInput, Unavailable
 from daemon.kube.resources import REPLICA_SETS
 from daemon.model import ArmSpec, Release
 from daemon.watcher.deployed import DEPLOYMENTS
-from daemon.watcher.endnotices import EndNotice
-from daemon.watcher.updatenotices import UpdateNotice
 from tests.discovery.test_updates import deployed, replica_set
 from tests.watcher.world import Json, World, service, two_versions, virtual_service
 
@@ -128,17 +125,9 @@ async def test_a_pod_of_an_ambient_mesh_has_its_proxy_elsewhere_and_the_deployme
 
 
 async def test_what_cannot_be_read_or_kept_or_taken_now_is_tried_again_until_it_can(world: World) -> None:
-    postponed = [2]
-
-    async def take(notice: Any) -> None:
-        if isinstance(notice, UpdateNotice | EndNotice) and postponed[0] > 0:
-            postponed[0] -= 1
-            await (notice.postpone() if postponed[0] else notice.put_back())
-        else:
-            await world.take(notice)
-
+    world.unwilling = 2
     watcher = world.watcher()
-    async with background(world.follow(take, watcher=watcher)):
+    async with background(world.follow(watcher=watcher)):
         world.cluster.failing = Unavailable("away")
         put(world, 2)
         await world.turns()
@@ -152,7 +141,8 @@ async def test_what_cannot_be_read_or_kept_or_taken_now_is_tried_again_until_it_
         world.updates.failing = None
         await world.turns(2_000)
         assert len(world.updates.data) == 1
-        postponed[0] = 2
+        assert not world.unwilling
+        world.unwilling = 2
         world.updates.failing = Unavailable("no store")
         put(world, 2, old=0, new=3)
         await world.turns(2_000)

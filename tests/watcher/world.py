@@ -258,7 +258,10 @@ class Letters:
 
 @dataclass
 class World:
-    """A cluster, a store and an engine, which outlive the daemons that are run beside them."""
+    """A cluster, a store and an engine, which outlive the daemons that are run beside them.
+
+    ``unwilling``: how many notices it does not take, of which the last one meets a defect.
+    """
 
     cluster: HandCluster = field(default_factory=HandCluster)
     store: MemoryStore = field(default_factory=MemoryStore)
@@ -279,6 +282,7 @@ class World:
     updates_by: str | None = None
     turn: Turn = field(default_factory=Alone)
     pairs_by: str | None = None
+    unwilling: int = 0
 
     def __post_init__(self) -> None:
         self.cluster.resource = self.by.resource
@@ -306,6 +310,10 @@ class World:
 
     async def take(self, notice: Announcement) -> None:
         """What the engine's consumer does with one."""
+        if self.unwilling:
+            self.unwilling -= 1
+            await (notice.postpone() if self.unwilling else notice.put_back())
+            return
         if isinstance(notice, EndNotice):
             self.ended.append((str(notice.release_id), notice.command))
             await notice.accept()

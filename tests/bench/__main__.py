@@ -17,6 +17,7 @@ from tests.bench import (
     sessions,
     sidecars,
     telemetry,
+    ticks,
 )
 from tests.bench.figures import Figure, table
 
@@ -27,6 +28,7 @@ PARTS: dict[str, Callable[[], list[Figure]]] = {
     "mutations": mutations.figures,
     "sessions": sessions.figures,
     "telemetry": telemetry.figures,
+    "ticks": ticks.figures,
     "sidecars": sidecars.figures,
     "harm": harm.figures,
     "phases": phases.figures,

@@ -9,7 +9,7 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -99,14 +99,20 @@ class StandIn:
     """Answers as a Prometheus that scrapes the pods of the fleet every 5 s, all at once.
 
     Attributes:
+        clock: what time it is there, in seconds since 1970.
         failing: since when canaries fail half of their requests, in seconds since 1970; null: they do not.
     """
 
     releases: int
+    clock: Callable[[], float] = time.time
     failing: float | None = None
     asked: int = 0
-    _began: int = field(default_factory=lambda: int(time.time()) // _SCRAPED_SECONDS - 100)
+    _began: int = field(init=False)
     _heads: dict[tuple[str, str], list[tuple[bytes, str, str, str]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """It has run for a while."""
+        self._began = int(self.clock()) // _SCRAPED_SECONDS - 100
 
     def app(self) -> web.Application:
         """It as a server."""
@@ -127,7 +133,8 @@ class StandIn:
         return web.Response(body=self._body(kind, float(window[1]) / 1000.0, workloads), content_type="application/json")
 
     def _body(self, kind: str, window_seconds: float, workloads: set[str] | None) -> bytes:
-        now, newest = time.time(), int(time.time()) // _SCRAPED_SECONDS
+        now = self.clock()
+        newest = int(now) // _SCRAPED_SECONDS
         scrapes = [one for one in range(newest - 12, newest + 1) if one * _SCRAPED_SECONDS > now - window_seconds]
         if not scrapes:
             return _whole(())

@@ -73,11 +73,11 @@ async def _many_pods() -> list[Figure]:
                 prometheus.does(_answering(*_pods(scrape)))
                 clock.time = _scraped_at(scrape)
                 began = time.process_time()
-                async with _stalls() as stalls:
+                async with stalls() as away:
                     readings = await telemetry.read(watches)
                 if scrape:
                     taken.append(time.process_time() - began)
-                    longest.append(max(stalls))
+                    longest.append(max(away))
                     assert all(reading.canary is not None and reading.canary.latency for reading in readings.values())
     what = f"read and difference {LARGE_RELEASES} releases of {PODS} pods, CPU s"
     waits = spread([1e3 * wait for wait in longest])
@@ -102,9 +102,9 @@ async def _hostile() -> list[Figure]:
             telemetry_from(EnvoyTelemetry(endpoints=urls), clock=SystemClock(), schemas=schemas())
         )
         before = _peak_bytes(anew=True)
-        async with _stalls() as stalls:
+        async with stalls() as away:
             taken = [await _timed(telemetry) for _ in range(RUNS)]
-    parts = f"a read takes {spread(taken, digits=2)} s of 0.9; the loop turns within {max(stalls) * 1e3:.0f} ms"
+    parts = f"a read takes {spread(taken, digits=2)} s of 0.9; the loop turns within {max(away) * 1e3:.0f} ms"
     more = (_peak_bytes() - before) / MIB
     return [Figure(what=f"{BOMBS} gzip bombs at once, MiB more in memory", measured=f"{more:.0f}", goal="<= 64", parts=parts)]
 
@@ -116,7 +116,7 @@ async def _timed(telemetry: Telemetry) -> float:
 
 
 @asynccontextmanager
-async def _stalls() -> AsyncIterator[list[float]]:
+async def stalls() -> AsyncIterator[list[float]]:
     """How long the event loop was away, each time."""
     found: list[float] = []
 

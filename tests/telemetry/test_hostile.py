@@ -108,10 +108,10 @@ async def test_new_series_at_every_tick_of_an_answer_that_fails_are_forgotten() 
         for _ in range(10):
             assert "half" in ((await telemetry.read([workloads()]))["web-1"].gap or "")
         assert isinstance(telemetry, SampledTelemetry)
-        known = len(telemetry._index._known)
+        known = len(telemetry._index.series)
         for _ in range(10):
             await telemetry.read([workloads()])
-        assert len(telemetry._index._known) <= known + 1000
+        assert len(telemetry._index.series) <= known + 1000
         assert known < 10 * 1000
 
 

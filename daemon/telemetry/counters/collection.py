@@ -4,7 +4,7 @@ A source asks and reads, and nothing else; what its samples mean is worked out f
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Protocol
@@ -157,6 +157,23 @@ class Collection:
                     return  # a number under a histogram's name says nothing
                 case SampleKind.BUCKET | SampleKind.DENIED | SampleKind.UPTIME | SampleKind.STARTED_AT | SampleKind.SCRAPED:
                     raise AssertionError("buckets have been taken, and no arm owns what a target says of itself")
+
+    def add_buckets(
+        self,
+        series: Series,
+        bounds: Sequence[float],
+        values: Sequence[float],
+        *,
+        at: float,
+        spacing_seconds: float,
+        before: float | None,
+    ) -> None:
+        """Take buckets of one histogram, of which ``series`` is one, all of one scrape: as ``add`` takes each of them."""
+        target = series.target
+        buckets = self.histograms.get(series.identity)
+        if buckets is None or not buckets.goes_on(target, at, before):
+            buckets = self._buckets(series, target=target, pod=series.pod, at=at, spacing_seconds=spacing_seconds, before=before)
+        buckets.extend(bounds, values)
 
     def _buckets(
         self, series: Series, *, target: str, pod: str, at: float, spacing_seconds: float, before: float | None

@@ -9,7 +9,6 @@ import math
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import Enum, auto
 
 import msgspec
@@ -77,31 +76,6 @@ class Series(msgspec.Struct, frozen=True, eq=False, gc=False, kw_only=True):
     label_set: LabelSet
 
 
-@dataclass(frozen=True, slots=True)
-class MetSeries:
-    """Series in the order in which they came first, which is the order in which they come again.
-
-    So the next one is mostly the one after the last, and its text is held against one text, instead of being looked up among
-    100 000s. Where that is not so, ``places`` has it.
-
-    Attributes:
-        keys: their texts.
-        series: what is known of each; null for those that never concern us.
-        places: where each text stands.
-    """
-
-    keys: list[bytes] = field(default_factory=list)
-    series: list[Series | None] = field(default_factory=list)
-    places: dict[bytes, int] = field(default_factory=dict)
-
-    def meet(self, key: bytes, series: Series | None) -> int:
-        """Add a series that is not among them; where it stands now."""
-        place = self.places[key] = len(self.keys)
-        self.keys.append(key)
-        self.series.append(series)
-        return place
-
-
 class SeriesIndex:
     """The series of one telemetry source, and the arms of the releases it is watching.
 
@@ -116,7 +90,9 @@ class SeriesIndex:
         known: the labels by which they are known.
         selectors: the labels by which arms are asked for, by view.
         unknowable: why the others cannot be counted.
-        met: the series of answers.
+        series: what is known of each series that was met, by its text; null for those that never concern us.
+        forgotten: how often all of them were forgotten.
+        apart: how many others keep what is known of.
         outcomes: how requests end, by what the policies of the releases count as failed.
         by_pod: some arms are known by the names of their pods, and by nothing else.
     """
@@ -132,8 +108,8 @@ class SeriesIndex:
         self._ending_labels = ending_labels(schema)
         self._beside = [(re.compile(counter.names), counter, view) for view in schema.views for counter in view.beside]
         self._denials = [(re.compile(counter.names), counter) for counter in schema.about.denials]
-        self._known: dict[object, Series | None] = {}
-        self.met = MetSeries()
+        self.series: dict[object, Series | None] = {}
+        self.forgotten = self.apart = 0
         self._endings: dict[tuple[Ended | None, tuple[tuple[str, str], ...]], Ending] = {}
         self._all_outcomes: dict[Failures, Outcomes] = {}
         self._by_labels = Arms()
@@ -176,18 +152,24 @@ class SeriesIndex:
 
     def __getitem__(self, key: object) -> Series | None:
         """What is known of the series with this text. ``KeyError``: it must be learnt first."""
-        return self._known[key]
+        return self.series[key]
 
     def learn(self, key: object, name: str, labels: Mapping[str, str]) -> Series | None:
         """Work out what a series means; null when it does not concern us, whatever is watched."""
-        self._known[key] = self._meaning(name, labels)
+        self.series[key] = self._meaning(name, labels)
         return self[key]
+
+    def set_apart(self, keys: Sequence[object]) -> None:
+        """Somebody else keeps what is known of these, until all are forgotten. It may be learnt again."""
+        for key in keys:
+            del self.series[key]
+        self.apart += len(keys)
 
     def tidy(self, met: int) -> None:
         """Forget series that have gone, once there are many more known than were met in a reading."""
-        if len(self._known) > _FORGET_ABOVE * max(met, 256):
-            self._known.clear()
-            self.met = MetSeries()
+        if len(self.series) + self.apart > _FORGET_ABOVE * max(met, 256):
+            self.series.clear()
+            self.forgotten, self.apart = self.forgotten + 1, 0
             self._by_labels.forget()
             self._endings.clear()
             for outcomes in self.outcomes:

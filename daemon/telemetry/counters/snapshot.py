@@ -186,6 +186,15 @@ class Buckets(msgspec.Struct, gc=False):
         if self.by_bound.setdefault(bound, value) != value and not math.isnan(value):
             self.twice = True
 
+    def extend(self, bounds: Sequence[float], values: Sequence[float]) -> None:
+        """Take several of them."""
+        first = not self.by_bound
+        if first:
+            self.by_bound = dict(zip(bounds, values, strict=True))
+        if not first or len(self.by_bound) < len(bounds):
+            for bound, value in zip(bounds, values, strict=True):
+                self.add(bound, value)
+
     def goes_on(self, target: str, at: float, before: float | None) -> bool:
         """Whether a bucket taken there and then is one more of this scrape."""
         return self.at == at and self.before == before and self.target == target

@@ -4,7 +4,7 @@ What is wrong with the answer as a whole is known at its end only; whoever takes
 """
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -96,8 +96,28 @@ def native(sample: NativeSample, *, custom: CustomBounds, path: str) -> NativeHi
     )
 
 
+def decoded(array: bytes) -> list[Item]:
+    """The series of an array. Raises ``Unavailable`` where they cannot be read."""
+    try:
+        return _ITEMS.decode(array)
+    except UNREADABLE as error:
+        raise Unreadable(f"the answer cannot be read: {error}") from error
+
+
+class Shortcut(Protocol):
+    """Takes what it knows of an answer before it is decoded."""
+
+    def feed(self, array: bytes) -> bytes:
+        """An array of series without those that it has taken, and those that it keeps back; empty where nothing is left."""
+        ...
+
+    def close(self) -> bytes:
+        """What it has kept back, as an array; empty where that is nothing."""
+        ...
+
+
 class AnswerReader:
-    """Hands on the series of an answer, some at a time.
+    """Hands on the series of an answer, some at a time; those that ``shortcut`` takes go no further.
 
     ``feed`` and ``close`` raise:
         Unavailable: it cannot be read, or says itself that it is not whole.
@@ -105,21 +125,24 @@ class AnswerReader:
         InvalidInput: it does not hold raw samples.
     """
 
-    def __init__(self, take: Callable[[Sequence[Item]], None]) -> None:
+    def __init__(self, take: Callable[[Sequence[Item]], None], shortcut: Shortcut | None = None) -> None:
         self._take = take
+        self._shortcut = shortcut
         self._elements = Elements("metric")
 
     def feed(self, piece: bytes) -> None:
         """See ``Reader``."""
         for array in self._elements.feed(piece):
-            try:
-                items = _ITEMS.decode(array)
-            except UNREADABLE as error:
-                raise Unreadable(f"the answer cannot be read: {error}") from error
-            self._take(items)
+            self._decode(array if self._shortcut is None else self._shortcut.feed(array))
+
+    def _decode(self, array: bytes) -> None:
+        if array:
+            self._take(decoded(array))
 
     def close(self) -> None:
         """See ``Reader``."""
+        if self._shortcut is not None:
+            self._decode(self._shortcut.close())
         try:
             answer = _ANSWER.decode(self._elements.close())
         except UNREADABLE as error:

@@ -6,7 +6,8 @@ wrong with an answer ends as a gap with the reason.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from yarl import URL
@@ -19,7 +20,8 @@ from daemon.model import Watch
 from daemon.telemetry.counters.collection import Collection, Timing
 from daemon.telemetry.counters.native import CustomBounds
 from daemon.telemetry.counters.series import SampleKind, Series, SeriesIndex
-from daemon.telemetry.prometheus.answer import AnswerReader, Item, NativeSample, alive, labels_of, learned, native
+from daemon.telemetry.prometheus.answer import AnswerReader, Item, NativeSample, alive, decoded, labels_of, learned, native
+from daemon.telemetry.prometheus.blocks import Block, KnownBlocks
 from daemon.telemetry.prometheus.clocks import Clocks
 from daemon.telemetry.prometheus.metadata import MetadataQuery
 from daemon.telemetry.prometheus.nearby import Nearby
@@ -65,6 +67,8 @@ class PrometheusSource:
         self._watched: Sequence[Watch] = ()
         self._awaited = False
         self._said: tuple[int, int, int] | None = None
+        self._blocks: dict[bytes, Block] = {}
+        self._forgotten = index.forgotten
         self._custom: dict[str, CustomBounds] = {}
         self._metadata = MetadataQuery(about=schema.about, clock=clock)
         self._nearby = Nearby(client, url=self._url, index=index, clock=clock, stale_after_seconds=stale_after_seconds)
@@ -196,24 +200,29 @@ class PrometheusSource:
     async def _read(
         self, query: str, into: Collection, *, answered: dict[str, float] | None = None, by: float | None = None
     ) -> None:
-        take = partial(self._collect, into=into, answered=into.answered if answered is None else answered)
-        await self._client.read(self._url, lambda: AnswerReader(take), form={"query": query}, by=by)
+        await self._client.read(self._url, lambda: self.reader(into, answered=answered), form={"query": query}, by=by)
 
-    def _collect(self, items: Sequence[Item], into: Collection, answered: dict[str, float]) -> None:
-        """Take what is new of each series."""
+    def reader(self, into: Collection, *, answered: dict[str, float] | None = None) -> AnswerReader:
+        """What reads an answer into a collection: requests and what targets say of themselves, or latencies, whose targets go to
+        ``answered``.
+        """
+        if answered is None:
+            return AnswerReader(partial(self._collect, into, into.answered))
+        if self._forgotten != self._index.forgotten:
+            self._forgotten = self._index.forgotten
+            self._blocks.clear()
+        take = partial(self._collect, into, answered)
+        return AnswerReader(take, KnownBlocks(self._blocks, self._index, _Blocks(self.pace, into, answered, take)))
+
+    def _collect(
+        self, into: Collection, answered: dict[str, float], items: Sequence[Item], those: Sequence[Series] | None = None
+    ) -> None:
+        """Take what is new of each series; ``those``: which they are, where that is known."""
         into.met += len(items)
-        keys, met, histograms = self._index.met.keys, self._index.met.series, into.histograms
-        place = -1
-        for item in items:
+        histograms = into.histograms
+        for item, series in zip(items, self._those(items) if those is None else those, strict=True):
             values = item.numbers or item.values
-            if not values and not item.histograms:
-                continue
-            key = bytes(item.metric)
-            place += 1
-            if place >= len(keys) or keys[place] != key:
-                place = self._place(key)
-            series = met[place]
-            if series is None:
+            if series is None or (not values and not item.histograms):
                 continue
             # Nine of ten series are buckets of a histogram that has been met in this scrape: they take the shortest way.
             if series.kind is SampleKind.BUCKET and (buckets := histograms.get(series.identity)) is not None:
@@ -224,17 +233,17 @@ class PrometheusSource:
                     continue
             self._take(series, values, item.histograms or (), into, answered)
 
-    def _place(self, key: bytes) -> int:
-        """Where a series stands among those met."""
-        met = self._index.met
-        place = met.places.get(key)
-        if place is None:
-            try:
-                series = self._index[key]
-            except KeyError:
-                series = learned(self._index, key)
-            place = met.meet(key, series)
-        return place
+    def _those(self, items: Sequence[Item]) -> Iterator[Series | None]:
+        """Which they are. One without a sample is not learnt."""
+        known = self._index.series
+        for item in items:
+            key = bytes(item.metric)
+            if key in known:
+                yield known[key]
+            elif item.values or item.histograms:
+                yield learned(self._index, key)
+            else:
+                yield None
 
     def _take(
         self,
@@ -302,6 +311,33 @@ class PrometheusSource:
         if newest is not None:
             self.pace.meet(series.target, newest, before=before)
         into.know(series)
+
+
+@dataclass(frozen=True, slots=True)
+class _Blocks:
+    """Takes the buckets of one target as each of them is taken by itself."""
+
+    pace: Pace
+    into: Collection
+    answered: dict[str, float]
+    one_by_one: Callable[[Sequence[Item], Sequence[Series]], None]
+
+    def whole(self, block: Block, at: float, before: float | None, counts: Sequence[float]) -> None:
+        """See ``Taker``."""
+        into, answered = self.into, self.answered
+        into.met += len(counts)
+        for one in block.histograms:
+            series = one.series
+            if not series.label_set.arms:
+                continue  # nobody's, now
+            if at > answered.get(series.target, 0.0):
+                answered[series.target] = at
+            spacing_seconds = self.pace.spacing_of(series.target, apart=None if before is None else at - before)
+            into.add_buckets(series, one.bounds, one.counts_of(counts), at=at, spacing_seconds=spacing_seconds, before=before)
+
+    def apart(self, block: Block, array: bytes) -> None:
+        """See ``Taker``."""
+        self.one_by_one(decoded(array), block.series)
 
 
 def _scraped_before(values: Sequence[tuple[float, str]]) -> float | None:

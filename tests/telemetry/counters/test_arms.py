@@ -87,13 +87,13 @@ def test_a_release_that_begins_or_ends_costs_nothing_for_the_others(monkeypatch:
     index.watch(many)
     known = learn(index, LABELS[0] | {"destination_workload": "web-7-v2"})
     arms = known.label_set.arms
-    met = index.met
+    met = dict(index.series)
     identified.clear()
     index.watch([*many, workloads("new", baseline="new-v1", canary="new-v2")])
     index.watch(many[1:])
     assert identified == ["new-v2"]
     assert known.label_set.arms is arms
-    assert index.met is met
+    assert index.series == met
     assert "web-0" not in index.arms
 
 

@@ -9,9 +9,8 @@ Each cluster of a mesh has turns of its own, so that one whose API server hangs 
 """
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from typing import Final
 
 PLACES: Final = 16
@@ -36,10 +35,9 @@ class Turns:
     def __init__(
         self, *, places: int = PLACES, longest_seconds: float = LONGEST_SECONDS, calm_seconds: float = CALM_SECONDS
     ) -> None:
-        self._free = places
+        self._places = asyncio.Semaphore(places)
         self._longest_seconds = longest_seconds
         self._calm_seconds = calm_seconds
-        self._waiting: deque[asyncio.Future[None]] = deque()
         self._at_it = 0
         self._is_calm = asyncio.Event()
         self._is_calm.set()
@@ -47,53 +45,24 @@ class Turns:
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
         """Have a turn: at once where there is a place, else after those who came before."""
-        await self._come()
-        given_on = False
-
-        def give_on() -> None:
-            nonlocal given_on
-            if not given_on:
-                given_on = True
-                self._give_on()
-
-        timer = asyncio.get_running_loop().call_later(self._longest_seconds, give_on)
-        try:
-            yield
-        finally:
-            timer.cancel()
-            give_on()
+        with ExitStack() as ending:
+            ending.callback(self._leave)
+            self._at_it += 1
+            self._is_calm.clear()
+            await self._places.acquire()
+            ending.callback(self._places.release)
+            # Whoever takes longer has left the turn before it is done: closed twice, the stack ends it once.
+            timer = asyncio.get_running_loop().call_later(self._longest_seconds, ending.close)
+            try:
+                yield
+            finally:
+                timer.cancel()
 
     async def calm(self) -> None:
         """Wait until nobody waits for a turn or has one, but not for long."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._calm_seconds):
                 await self._is_calm.wait()
-
-    async def _come(self) -> None:
-        self._at_it += 1
-        self._is_calm.clear()
-        if self._free:
-            self._free -= 1
-            return
-        place = asyncio.get_running_loop().create_future()
-        self._waiting.append(place)
-        try:
-            await place
-        except asyncio.CancelledError:
-            if place.cancelled():
-                self._waiting.remove(place)
-                self._leave()
-            else:
-                self._give_on()  # it was given the place, and has no use for it any more
-            raise
-
-    def _give_on(self) -> None:
-        """The place goes to who has waited longest."""
-        self._leave()
-        if self._waiting:
-            self._waiting.popleft().set_result(None)
-        else:
-            self._free += 1
 
     def _leave(self) -> None:
         self._at_it -= 1

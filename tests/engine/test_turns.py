@@ -71,6 +71,14 @@ async def test_one_that_hangs_gives_its_turn_on_after_a_moment_and_once_only() -
             assert again.began == [0, 1]
 
 
+async def test_a_turn_that_ends_as_who_waits_for_it_is_cancelled_goes_to_the_next() -> None:
+    async with Crowd(Turns(places=1, longest_seconds=_NEVER_SECONDS)) as crowd:
+        crowd.let_go[0].set()
+        crowd.tasks[1].cancel()
+        await turned()
+        assert crowd.began == [0, 2]
+
+
 async def test_whoever_is_cancelled_while_it_waits_or_as_its_turn_comes_holds_up_nobody() -> None:
     async with Crowd(Turns(places=1, longest_seconds=_NEVER_SECONDS)) as crowd:
         crowd.tasks[1].cancel()

@@ -5,7 +5,7 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -19,6 +19,7 @@ from daemon.armpods import PodsByArm
 from daemon.placement import Undo
 
 __all__ = [
+    "LONGEST_TEXT",
     "Action",
     "Arm",
     "ArmSpec",
@@ -47,7 +48,8 @@ __all__ = [
     "observed_share",
 ]
 
-Text = Annotated[str, Meta(max_length=1024)]
+LONGEST_TEXT: Final = 1024
+Text = Annotated[str, Meta(max_length=LONGEST_TEXT)]
 Protocol = Literal["http", "tcp"]
 """What is counted of a release: requests (gRPC is HTTP too), or connections."""
 Strategy = Literal["canary", "blue-green", "header", "mirror", "pods"]
@@ -155,6 +157,8 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         weight: the canary's configured share of the traffic, in percent.
         policy: name of a configured policy.
         artifact: what was deployed, for the record (an image, a package URL).
+        revision: the revision in Git that was deployed, as its sender or Git's tool writes it; null: not known.
+        initiated_by: who initiated it, a person or a robot, by the name that its sender or Git's tool has; null: not known.
         route: name of a route object that must be there; all others that name the canary are taken back all the same.
         deadline: longest watch in seconds; overrides the policy's window when shorter.
         observe: whether nothing is done about its verdict, whatever the policy's mode is.
@@ -174,6 +178,8 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     weight: Annotated[float, Meta(ge=0.0, le=100.0)] | None = None
     policy: str = "default"
     artifact: Text | None = None
+    revision: Text | None = None
+    initiated_by: Text | None = None
     route: str | None = None
     deadline: Annotated[float, Meta(gt=0.0)] | None = None
     observe: bool = False
@@ -218,6 +224,7 @@ class Outline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     version: Text | None = None
     revision: Text | None = None
     images: Annotated[tuple[Text, ...], Meta(max_length=64)] = ()
+    initiated_by: Text | None = None
     baseline: ArmSpec | None = None
     canary: ArmSpec | None = None
     protocol: Protocol = "http"
@@ -244,7 +251,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     ``meaning`` is what a pipeline should do: the outcome itself, or what the policy says of an inconclusive one
     (``hold``, ``promote``, ``rollback``). ``decided_at`` is in seconds since 1970; ``policy_hash`` identifies the policy.
     ``signals`` are what stood beside the counts when it was decided. ``after`` is the release whose promotion this one watched on
-    after; null where it is none of those.
+    after; null where it is none of those. ``revision`` and ``initiated_by`` are the release's, as far as they were known when it
+    was decided; null: they were not.
     """
 
     release_id: str
@@ -265,6 +273,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     by: Literal["judge", "deadline", "person", "superseded"] = "judge"
     signals: tuple[Signal, ...] = ()
     after: str | None = None
+    revision: str | None = None
+    initiated_by: str | None = None
 
 
 class TimedStep(msgspec.Struct, frozen=True, kw_only=True):

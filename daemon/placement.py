@@ -90,6 +90,7 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
         pods: which pods the arms are now; null: its mesh has none, or does not look.
         elsewhere: what may still send to the canary and is not touched: each place, for a person.
         unread: what could not be read, of which nothing is said here: each, for a person.
+        revision, initiated_by: of what Git's tools have applied here: which it is, and who had it applied; empty: not known.
     """
 
     routes: tuple[RouteReference, ...]
@@ -100,6 +101,8 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
     pods: PodsByArm | None = None
     elsewhere: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
+    revision: str = ""
+    initiated_by: str = ""
 
     @property
     def remarks(self) -> tuple[str, ...]:

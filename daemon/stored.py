@@ -20,7 +20,7 @@ from config import earlier
 from config.documents import join
 from daemon.errors import VerdictdError
 
-FORM: Final = 10
+FORM: Final = 11
 """Of everything that this version keeps. Those that have no number are 1."""
 FIELD: Final = "form"
 

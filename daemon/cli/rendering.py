@@ -14,7 +14,7 @@ import msgspec
 
 from analyzers.ruling import Finding
 from daemon.errors import VerdictdError
-from daemon.model import Action, Freeze, OpenQuestion, Outcome, ReleaseView, Stage, TimedStep, Verdict
+from daemon.model import Action, Freeze, OpenQuestion, Outcome, Release, ReleaseView, Stage, TimedStep, Verdict
 from daemon.ports.awaiting import WaitingAnnouncement
 
 _BAR = 20
@@ -144,11 +144,18 @@ def signal_lines(view: ReleaseView) -> list[str]:
     return [clean(f"  {one.effect} {one.words}") for one in view.signals]
 
 
+def origin_lines(of: Release | Verdict) -> list[str]:
+    """Which revision was released, and who initiated that, as far as it is known."""
+    said = [f"revision {of.revision}"] if of.revision else []
+    said += [f"initiated by {of.initiated_by}"] if of.initiated_by else []
+    return [clean(f"  {', '.join(said)}")] if said else []
+
+
 def verdict_lines(verdict: Verdict) -> list[str]:
-    """A verdict with its findings."""
+    """A verdict with what it is of, and its findings."""
     of = "" if verdict.after is None else f" of the watch after {verdict.after}"
     head = f"{verdict.outcome} ({_doing(verdict)}) after {verdict.ticks} ticks{of}: {verdict.reason}"
-    return [clean(head), *finding_lines(verdict.findings)]
+    return [clean(head), *origin_lines(verdict), *finding_lines(verdict.findings)]
 
 
 def notices(verdict: Verdict, *, bare: bool) -> Iterator[str]:

@@ -91,4 +91,4 @@ def _one(view: ReleaseView) -> list[str]:
         *rendering.signal_lines(view),
         *rendering.unresolved_lines(view),
     ]
-    return lines if view.verdict is None else [*lines, *rendering.verdict_lines(view.verdict)]
+    return [*lines, *(rendering.origin_lines(view.release) if view.verdict is None else rendering.verdict_lines(view.verdict))]

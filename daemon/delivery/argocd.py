@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 APPLICATIONS = Resource(group="argoproj.io", version="v1alpha1", plural="applications", kind="Application", optional=True)
 RESPECT: Final = "RespectIgnoreDifferences=true"
+_AUTOMATED: Final = "Argo CD's automated sync"
+_APPLIES: Final = frozenset({"Running", "Succeeded"})
+"""Phases of an operation by which what it applies is, or is about to be, in the cluster."""
 
 
 class _Where(msgspec.Struct, frozen=True, rename="camel"):
@@ -80,9 +83,38 @@ class _Sync(msgspec.Struct, frozen=True):
     revision: str = ""
     revisions: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        return _listed(self.revision, self.revisions)
 
-class _Status(msgspec.Struct, frozen=True):
+
+class _Initiator(msgspec.Struct, frozen=True):
+    username: str = ""
+    automated: bool = False
+
+    def __str__(self) -> str:
+        return self.username or (_AUTOMATED if self.automated else "")
+
+
+class _Operation(msgspec.Struct, frozen=True, rename="camel"):
+    initiated_by: _Initiator = _Initiator()
+
+
+class _Ran(msgspec.Struct, frozen=True, rename="camel"):
+    phase: str = ""
+    operation: _Operation = _Operation()
+    sync_result: _Sync | None = None
+
+
+class _Past(msgspec.Struct, frozen=True, rename="camel"):
+    revision: str = ""
+    revisions: tuple[str, ...] = ()
+    initiated_by: _Initiator = _Initiator()
+
+
+class _Status(msgspec.Struct, frozen=True, rename="camel"):
     sync: _Sync = _Sync()
+    operation_state: _Ran | None = None
+    history: tuple[_Past, ...] = ()
 
 
 class _Application(msgspec.Struct, frozen=True):
@@ -94,16 +126,33 @@ class _Application(msgspec.Struct, frozen=True):
 async def source(kube: "KubeClient", applier: ObjectName) -> GitSource:
     """What this Application applies. Raises ``Refused`` where several may be meant, and as ``KubeClient.get``."""
     one = read(await _found(kube, applier), kind=_Application)
-    spec, sync = one.spec, one.status.sync
+    spec, applied = one.spec, _applied(one.status)
     policy = spec.sync_policy or _SyncPolicy()
     wheres = [spec.source] if spec.source is not None else list(spec.sources)
     return GitSource(
         of=" and ".join(map(str, wheres)) or "no source",
-        revision=sync.revision or " and ".join(sync.revisions),
+        revision=str(one.status.sync),
+        deployed=applied[0],
+        initiated_by=applied[1],
         applied_again=_applied_again(policy.automated),
         spares=tuple(rule.spared for rule in spec.ignore_differences),
         unspared="" if RESPECT in policy.sync_options else f"a sync writes them all the same without {RESPECT}",
     )
+
+
+def _applied(status: _Status) -> tuple[str, str]:
+    """Which revision the last sync has applied, or applies now, and who had it do so. A sync that failed has brought nothing."""
+    ran = status.operation_state
+    if ran is not None and ran.phase in _APPLIES:
+        return str(ran.sync_result or status.sync), str(ran.operation.initiated_by)
+    if status.history:
+        last = status.history[-1]
+        return _listed(last.revision, last.revisions), str(last.initiated_by)
+    return str(status.sync), ""
+
+
+def _listed(revision: str, revisions: tuple[str, ...]) -> str:
+    return revision or " and ".join(revisions)
 
 
 async def _found(kube: "KubeClient", applier: ObjectName) -> Json:

@@ -78,6 +78,7 @@ class _Spec(msgspec.Struct, frozen=True, rename="camel"):
 
 class _Status(msgspec.Struct, frozen=True, rename="camel"):
     last_applied_revision: str = ""
+    last_applied_origin_revision: str = ""
 
 
 class _Kustomization(msgspec.Struct, frozen=True):
@@ -138,6 +139,7 @@ def _of_kustomization(item: Json, *, at: ObjectName) -> GitSource:
     return GitSource(
         of=where + (f", {one.spec.path}" if one.spec.path else ""),
         revision=one.status.last_applied_revision,
+        deployed=one.status.last_applied_origin_revision,
         applied_again=_SUSPENDED if one.spec.suspend else _reconciled(one.spec.interval),
         spares=tuple(rule.spared for rule in one.spec.ignore),
     )

@@ -172,6 +172,8 @@ def _with_verdict(session: Session, action: Action, *, reason: str) -> Session:
         by=decision.by,
         signals=session.signals,
         after=None if session.after is None else session.after.of,
+        revision=session.release.revision,
+        initiated_by=session.release.initiated_by,
     )
     return replace(session, stage=Stage.PUBLISHING, verdict=verdict, waiting_for="publishing the verdict")
 

@@ -15,7 +15,7 @@ import msgspec
 
 from daemon.engine.containedrouter import AllowedOwner, ContainedRouter
 from daemon.engine.dependencies import MeshCluster
-from daemon.engine.gitsources import from_where, sources
+from daemon.engine.gitsources import from_where, revision_and_who, sources
 from daemon.engine.guarding import GIVEN_UP, Guarding, Held
 from daemon.engine.handover import claimed
 from daemon.engine.reasserting import GUARD_ENDED, Undone
@@ -70,6 +70,8 @@ async def locate(clusters: Clusters, release: Release) -> Placement:
         pods=first.pods,
         elsewhere=tuple(f"{name}: {said}" for name, one in placed.items() for said in one.elsewhere),
         unread=tuple(f"{name}: {said}" for name, one in placed.items() for said in one.unread),
+        revision=first.revision,
+        initiated_by=first.initiated_by,
     )
 
 
@@ -227,11 +229,14 @@ async def _located(cluster: MeshCluster, release: Release, *, seconds: float | N
             by = by.replace(str(route.applier), from_where(route.applier, git))
         return msgspec.structs.replace(route, owner=by)
 
+    revision, who = revision_and_who(git)
     return msgspec.structs.replace(
         placement,
         routes=tuple(map(owned, placement.routes)),
         owners=tuple(told.values()),
         unread=(*placement.unread, *unknown),
+        revision=revision,
+        initiated_by=who,
     )
 
 

@@ -10,6 +10,8 @@ from daemon.ports.routing import GitSource, GitTools
 
 log = logging.getLogger(__name__)
 
+_UNREAD = GitSource(of="", revision="", applied_again="")
+
 Sources = Mapping[Applier, GitSource | str]
 """By what of Git's applies something, where that comes from, or why it is not known."""
 
@@ -43,6 +45,17 @@ def must_change(applier: Applier, found: Sources) -> str:
             return f"{said}, which is not known ({source})"
         case None:
             return said
+
+
+def revision_and_who(found: Sources) -> tuple[str, str]:
+    """Which revision is applied, and who had it applied, where all of them say the same; else empty."""
+    known = [one if isinstance(one, GitSource) else _UNREAD for one in found.values()]
+    return _only(one.deployed or one.revision for one in known), _only(one.initiated_by for one in known)
+
+
+def _only(said: Iterable[str]) -> str:
+    different = set(said)
+    return different.pop() if len(different) == 1 else ""
 
 
 async def _source(git: GitTools, applier: Applier, *, seconds: float) -> GitSource | str:

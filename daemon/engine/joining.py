@@ -24,7 +24,7 @@ LATE_SECONDS: Final = 600.0
 UNSAID: Final = Release(service="", baseline=ArmSpec(), canary=ArmSpec())
 """What stands in a release of which nothing more was said."""
 _HOW_WATCHED: Final = ("strategy", "protocol", "route")
-_ADDED: Final = ("artifact", "callback", "github", "gitlab", "github_rule")
+_ADDED: Final = ("artifact", "revision", "initiated_by", "callback", "github", "gitlab", "github_rule")
 """What one that joins adds, where nobody has said it; beside the policy."""
 
 

@@ -34,7 +34,7 @@ from daemon.engine.session import (
     Session,
     signal_name,
 )
-from daemon.model import Action, After, Reading, Release, Sample, Stage, TimedStep, Verdict
+from daemon.model import LONGEST_TEXT, Action, After, Reading, Release, Sample, Stage, TimedStep, Verdict
 from daemon.placement import ObjectName, Placement
 
 _MOST_OBJECTS = 50
@@ -158,6 +158,7 @@ def located(session: Session, placement: Placement, *, now: float) -> Session:
     """The canary's routes are known: the watch begins."""
     started = replace(
         session,
+        release=_enriched(session.release, placement),
         stage=Stage.WATCHING,
         started_at=now,
         waiting_for="the first samples",
@@ -171,6 +172,12 @@ def located(session: Session, placement: Placement, *, now: float) -> Session:
     owner = ", ".join(dict.fromkeys(one.owner for one in placement.routes if one.owner))
     known = started.marked("located", at=now, detail=detail)
     return (known.marked(OWNED, at=now, detail=owner) if owner else known).marked("watching", at=now)
+
+
+def _enriched(release: Release, placement: Placement) -> Release:
+    """The release with what Git's tools say of it and nobody has announced. What is longer than may be announced is left out."""
+    known = {name: getattr(placement, name) for name in ("revision", "initiated_by") if getattr(release, name) is None}
+    return msgspec.structs.replace(release, **{name: text for name, text in known.items() if 0 < len(text) <= LONGEST_TEXT})
 
 
 def _objects(placement: Placement) -> tuple[ObjectName, ...]:

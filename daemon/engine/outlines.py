@@ -94,7 +94,7 @@ class Outlines:
 
 def outlined(outline: Outline) -> Release:
     """What is shown of it: arms that were not said name nothing."""
-    said = {name: getattr(outline, name) for name in outline.__struct_fields__ if name not in {"version", "revision", "images"}}
+    said = {name: getattr(outline, name) for name in outline.__struct_fields__ if name not in {"version", "images"}}
     arms = {"baseline": outline.baseline or ArmSpec(), "canary": outline.canary or ArmSpec()}
     return Release(**said | arms | {"policy": outline.policy or "default", "artifact": outline.artifact or outline.version})
 

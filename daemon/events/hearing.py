@@ -21,8 +21,10 @@ from daemon.releasecheck import decode_outline, decode_release
 
 SWITCH_ON: Final = "name baseline and canary, or have arms found: add a source of kind kubernetes to the settings (sources)"
 _ARMS: Final = ("baseline", "canary")
-_NEW: Final = frozenset({"version", "revision", "images"})
+_NEW: Final = frozenset({"version", "images"})
 """Of an outline only."""
+_ABSENT_WHERE_EMPTY: Final = frozenset({"revision", "initiated_by"})
+"""A template writes an empty text where it knows none."""
 _LONGEST: Final = 1_024
 
 
@@ -88,8 +90,8 @@ class Hearing:
 
     def _decoded(self, said: dict[str, Any], *, path: str) -> Release | Outline:
         if _has_arms(said):
-            new = [value for name in ("version", "revision") if isinstance(value := said.pop(name, None), str)]
-            said.pop("images", None)
+            new = [value for name in ("version", "revision") if isinstance(value := said.get(name), str)]
+            said = {name: value for name, value in said.items() if name not in _NEW}
             if said.get("artifact") is None and new:
                 said["artifact"] = new[0]
             return decode_release(said, path=path)
@@ -105,7 +107,7 @@ class Hearing:
 
     def _mapped(self, document: Mapping[str, Any], *, path: str, is_loose: bool) -> tuple[dict[str, Any], bool]:
         """The document without its environment, and whether that is its cluster's name."""
-        said = dict(document)
+        said = {name: value for name, value in document.items() if value != "" or name not in _ABSENT_WHERE_EMPTY}
         environment = said.pop("environment", None)
         if environment is not None and not (isinstance(environment, str) and len(environment) <= _LONGEST):
             fix = "write the environment's name, or leave it out"

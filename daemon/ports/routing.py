@@ -170,6 +170,8 @@ class GitSource(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         of: ``GitRepository flux-system/apps, ./shop``.
         revision: the one that is applied, as the tool writes it; empty: none is.
+        deployed: the one that what is in the cluster is of, where the tool knows that better; empty: it is ``revision``.
+        initiated_by: who had it applied; empty: the tool does not say.
         applied_again: when the tool undoes what others write: ``it is applied again at each reconciliation, every 10m``.
         declared: where the tool's own object comes from, when that is applied too; else empty.
         spares: what it is told to leave alone.
@@ -179,6 +181,8 @@ class GitSource(msgspec.Struct, frozen=True, kw_only=True):
     of: str
     revision: str
     applied_again: str
+    deployed: str = ""
+    initiated_by: str = ""
     declared: str = ""
     spares: tuple[Spared, ...] = ()
     unspared: str = ""

@@ -60,6 +60,7 @@ def _alert(verdict: Verdict, notice: Notice | Sequel, telling: Telling, *, ends_
         "annotations": {
             "summary": words.title,
             "description": f"{words.reason} {words.traffic}",
+            **({"origin": words.origin} if words.origin else {}),
             "command": words.command,
         },
         "startsAt": _time(verdict.decided_at),

@@ -23,6 +23,8 @@ from daemon.sinks.channel import Asking, ChannelKind, HttpChannelSettings, Messa
 from daemon.sinks.wording import link_to, neutral, says_something, sequel, wanted
 
 DESCRIPTION_CHARACTERS: Final = 140
+_MOST_PROPERTIES: Final = 10
+"""Of a ``client_payload``: GitHub refuses one with more."""
 Repository = Annotated[
     str,
     Meta(
@@ -139,7 +141,10 @@ def state(verdict: Verdict) -> Literal["success", "failure", "error"]:
 def dispatch(notice: Notice, telling: Telling) -> Message:
     """The event."""
     settings: DispatchSettings = telling.settings
-    document = {"event_type": settings.event_type, "client_payload": pipelines.told(notice, public_url=telling.public_url)}
+    payload = pipelines.told(notice, public_url=telling.public_url)
+    if len(payload) > _MOST_PROPERTIES:
+        del payload["revision"]
+    document = {"event_type": settings.event_type, "client_payload": payload}
     return request(telling, f"/repos/{settings.repository}/dispatches", document)
 
 

@@ -29,6 +29,7 @@ def told(notice: Notice, *, public_url: str) -> dict[str, str]:
         "namespace": verdict.namespace,
         "cluster": verdict.cluster,
         "artifact": release.artifact,
+        "revision": release.revision,
         "link": link(verdict, public_url=public_url),
         **({} if verdict.after is None else {"after": verdict.after}),
     }

@@ -13,7 +13,7 @@ from typing import Final, assert_never
 
 import msgspec
 
-from daemon.model import Action, Outcome, Verdict
+from daemon.model import Action, Outcome, Release, Verdict
 from daemon.ports.notices import News, PersonWanted, Sequel, SequelKind
 
 _LOOKALIKES: Final = str.maketrans(
@@ -41,21 +41,23 @@ _ADDRESS = re.compile(r"(?i)(?<=[a-z0-9])(:)(?=//)|(?<=\bwww)(\.)|(?<=\bmailto)(
 _CUT = "..."
 LONGEST: Final = 2_000
 """Characters of a sentence: more than any reason that was meant to be read has."""
+_LONGEST_NAME: Final = 200
 
 
 class Wording(msgspec.Struct, frozen=True, kw_only=True):
-    """A sentence each; ``link`` and ``command`` are empty where there is none."""
+    """A sentence each; ``origin``, ``link`` and ``command`` are empty where there is none."""
 
     title: str
     reason: str
     traffic: str
+    origin: str
     link: str
     command: str
 
     @property
     def text(self) -> str:
         """All of it, a line each."""
-        lines = (self.reason, self.traffic, self.link, f"Run: {self.command}")
+        lines = (self.reason, self.traffic, self.origin, self.link, f"Run: {self.command}")
         return "\n".join(line for line in lines if line)
 
 
@@ -79,6 +81,7 @@ def worded(notice: News, *, public_url: str) -> Wording:
         title=f"verdictd: {verdict.outcome}{' after its promotion' if verdict.after is not None else ''}: {what}",
         reason=neutral(verdict.reason),
         traffic=traffic(verdict),
+        origin=origin(notice.release),
         link=link(verdict, public_url=public_url),
         command=command(verdict),
     )
@@ -91,6 +94,7 @@ def _worded_waiting(notice: PersonWanted, *, public_url: str) -> Wording:
         title=f"verdictd: waits for a person: {what}",
         reason=neutral(wanted(notice)),
         traffic="The canary is watched on, and is taken back if it turns bad.",
+        origin=origin(release),
         link=link_to(notice.release_id, public_url=public_url),
         command=f"verdictd promote {notice.release_id} --reason TEXT",
     )
@@ -105,6 +109,7 @@ def _worded_sequel(notice: Sequel, *, public_url: str) -> Wording:
         title=f"verdictd: {title}: {what}",
         reason=neutral(sequel(notice)),
         traffic=state,
+        origin=origin(notice.release),
         link=link(verdict, public_url=public_url),
         command=f"verdictd {'revert' if gave_up else 'explain'} {verdict.release_id}",
     )
@@ -159,6 +164,14 @@ def traffic(verdict: Verdict) -> str:
             return "The traffic was left as it was."
         case _:
             assert_never(verdict.action)
+
+
+def origin(release: Release) -> str:
+    """Which revision was released, and who initiated that, as far as it is known; empty: it is not."""
+    revision, who = (neutral(text or "", longest=_LONGEST_NAME) for text in (release.revision, release.initiated_by))
+    if not revision:
+        return f"Initiated by {who}." if who else ""
+    return f"Revision {revision}, initiated by {who}." if who else f"Revision {revision}."
 
 
 def says_something(verdict: Verdict) -> bool:

@@ -79,6 +79,8 @@ export function facts({ view }) {
     Read: view.fallback || null,
     After: view.after ? `the promotion of release ${view.after}, whose canary it watches on alone` : null,
     Artifact: view.release.artifact,
+    Revision: view.release.revision,
+    "Initiated by": view.release.initiated_by,
     Release: view.id,
   };
   return Object.entries(said).filter(([, text]) => text !== null && text !== undefined);

@@ -11,7 +11,18 @@ from daemon.discovery.answers import Ask
 from daemon.model import Outline, Release
 
 _COMMIT: Final = re.compile(r"(?<![0-9a-z])[0-9a-f]{7,64}(?![0-9a-z])")
-_ADDED: Final = ("protocol", "weight", "route", "deadline", "callback", "github", "gitlab", "github_rule")
+_ADDED: Final = (
+    "revision",
+    "initiated_by",
+    "protocol",
+    "weight",
+    "route",
+    "deadline",
+    "callback",
+    "github",
+    "gitlab",
+    "github_rule",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,6 +56,14 @@ def test_a_verdict_says_what_was_done_and_every_finding() -> None:
     assert rendering.verdict_lines(verdict("x", Outcome.PROMOTE))[0].startswith("promote (none)")
 
 
+def test_a_verdict_and_a_release_say_what_they_are_of_in_a_line_that_commands_no_terminal() -> None:
+    said = msgspec.structs.replace(verdict("shop-1"), revision="main@sha1:4f2a", initiated_by="ana\x1b[2J")
+    assert rendering.verdict_lines(said)[1] == "  revision main@sha1:4f2a, initiated by ana?[2J"
+    assert rendering.origin_lines(msgspec.structs.replace(said, revision=None)) == ["  initiated by ana?[2J"]
+    assert rendering.origin_lines(msgspec.structs.replace(said, initiated_by=None)) == ["  revision main@sha1:4f2a"]
+    assert rendering.origin_lines(verdict("shop-1")) == []
+
+
 def test_a_watch_after_a_promotion_says_after_which_and_that_nothing_was_taken_back() -> None:
     said = msgspec.structs.replace(verdict("shop-2"), after="shop-1")
     assert rendering.verdict_lines(said) == ["rollback (revert) after 7 ticks of the watch after shop-1: errors: 5 % against 0.1 %"]

@@ -34,9 +34,15 @@ async def kube(api: Cluster) -> AsyncIterator[KubeClient]:
     await client.close()
 
 
-def application(api: Cluster, *, namespace: str = "argocd", name: str = "shop", sync: Any = None, **spec: Any) -> None:
+def application(
+    api: Cluster, *, namespace: str = "argocd", name: str = "shop", sync: Any = None, status: Any = None, **spec: Any
+) -> None:
     metadata = {"namespace": namespace, "name": name}
-    found = {"sync": {"status": "Synced", "revision": REVISION} if sync is None else sync, "health": {"status": "Healthy"}}
+    found = {
+        **(status or {}),
+        "sync": {"status": "Synced", "revision": REVISION} if sync is None else sync,
+        "health": {"status": "Healthy"},
+    }
     spec = {"project": "default", **({} if "sources" in spec else {"source": REPO}), **spec}
     api.put(APPLICATIONS, {"kind": "Application", "metadata": metadata, "spec": spec, "status": found})
 
@@ -119,3 +125,37 @@ async def test_one_that_is_not_there_or_may_be_several_is_not_known(api: Cluster
         application(api, namespace=namespace)
     with pytest.raises(Refused, match="Applications shop in the namespaces argocd, team, and which one is meant is not marked"):
         await source(kube, SHOP)
+
+
+NEWER = "9b1e0c77ab30c1b4fce4ab3b2fd1c6ddc9ab1c52"
+ANA = {"initiatedBy": {"username": "ana"}}
+PAST = [{"id": 1, "revision": "older", "initiatedBy": {"username": "ben"}}, {"id": 2, "revision": REVISION, **ANA}]
+
+
+def ran(phase: str, **more: Any) -> dict[str, Any]:
+    return {"operationState": {"phase": phase, "operation": ANA, "syncResult": {"revision": NEWER}, **more}, "history": PAST}
+
+
+@pytest.mark.parametrize(
+    ("status", "deployed", "initiated_by"),
+    [
+        ({}, REVISION, ""),
+        (ran("Succeeded"), NEWER, "ana"),
+        (ran("Running"), NEWER, "ana"),
+        (ran("Running", syncResult=None), REVISION, "ana"),
+        (ran("Succeeded", operation={"initiatedBy": {"automated": True}}), NEWER, "Argo CD's automated sync"),
+        (ran("Succeeded", operation={"initiatedBy": {}}), NEWER, ""),
+        (ran("Succeeded", operation={}), NEWER, ""),
+        (ran("Succeeded", syncResult={"revisions": [NEWER, "1.4.0"]}), f"{NEWER} and 1.4.0", "ana"),
+        (ran("Failed", operation={"initiatedBy": {"username": "zoe"}}), REVISION, "ana"),
+        ({**ran("Error"), "history": []}, REVISION, ""),
+        ({"history": PAST}, REVISION, "ana"),
+    ],
+)
+async def test_it_says_which_revision_its_last_sync_has_applied_and_who_had_it_do_so(
+    api: Cluster, kube: KubeClient, status: Any, deployed: str, initiated_by: str
+) -> None:
+    application(api, status=status)
+    found = await source(kube, SHOP)
+    assert (found.deployed or found.revision, found.initiated_by) == (deployed, initiated_by)
+    assert found.revision == REVISION, "what must change in Git is what it is compared with"

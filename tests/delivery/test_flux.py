@@ -73,6 +73,15 @@ async def test_a_source_of_another_namespace_is_named_by_it(api: Cluster, kube: 
     assert str(await source(kube, APPS)) == f"OCIRepository sources/apps, at revision {REVISION}"
 
 
+async def test_of_an_artifact_that_was_made_from_git_the_revision_there_is_what_was_deployed(
+    api: Cluster, kube: KubeClient
+) -> None:
+    status = {"lastAppliedRevision": "latest@sha256:5c", "lastAppliedOriginRevision": "main@sha1:77"}
+    put(api, KUSTOMIZATIONS, APPS, {"interval": "10m"}, status)
+    found = await source(kube, APPS)
+    assert (found.revision, found.deployed, found.initiated_by) == ("latest@sha256:5c", "main@sha1:77", "")
+
+
 async def test_one_that_has_applied_nothing_yet_says_so(api: Cluster, kube: KubeClient) -> None:
     kustomization(api, revision="")
     assert str(await source(kube, APPS)) == "GitRepository flux-system/apps, ./shop, of which no revision is applied"

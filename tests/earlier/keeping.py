@@ -45,7 +45,15 @@ def release(service: str) -> Release:
     gitlab = GitLabCommit(project="acme/shop", commit="a" * 40)
     rule = GitHubRule(repository="acme/shop", run=77, environment="production")
     return msgspec.structs.replace(
-        RELEASE, service=service, policy=policy, callback="https://ci.example/", github=github, gitlab=gitlab, github_rule=rule
+        RELEASE,
+        service=service,
+        policy=policy,
+        revision="main@sha1:4f2a",
+        initiated_by="ana",
+        callback="https://ci.example/",
+        github=github,
+        gitlab=gitlab,
+        github_rule=rule,
     )
 
 

@@ -1,5 +1,6 @@
 """The engine on ports played by hand: what a release's life looks like from outside, and what survives."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -9,8 +10,11 @@ import pytest
 
 from config.policy import Failures
 from daemon.engine.admission import admitted
+from daemon.engine.keptforms import decode_record
 from daemon.errors import Conflict, InvalidEvent, InvalidInput, NotFound, Refused, Unavailable, VerdictdError
+from daemon.events.verdicts import verdict_event
 from daemon.model import Action, Command, Outcome, Reading, Record, Release, Stage, Verdict, Watch
+from tests.engine.test_gitsources import SOURCE, HandGit, Marked
 from tests.hand.ports import HandAnnouncement, HandTelemetry, Scene, killed, running, until, verdict_of
 from tests.hand.samples import ID, OTHER, POLICY, RELEASE, failing, gap, healthy
 
@@ -442,3 +446,38 @@ async def test_a_deadline_of_no_ticks_is_refused_with_the_fix() -> None:
     async with running(Scene()) as engine:
         with pytest.raises(InvalidInput, match="deadline"):
             await engine.submit(msgspec.structs.replace(RELEASE, deadline=0.001), release_id=ID)
+
+
+@pytest.mark.parametrize(
+    ("said", "revision", "initiated_by"),
+    [
+        ({}, "main@sha1:4f2a", "ana"),
+        ({"revision": "v2.4.1"}, "v2.4.1", "ana"),
+        ({"revision": "v2.4.1", "initiated_by": "ben"}, "v2.4.1", "ben"),
+    ],
+)
+async def test_verdict_and_record_say_the_revision_and_who_initiated_it_as_announced_else_as_gits_tools_have_it(
+    said: dict[str, str], revision: str, initiated_by: str
+) -> None:
+    scene = Scene(router=Marked(), git=HandGit(msgspec.structs.replace(SOURCE, initiated_by="ana")))
+    async with running(scene) as engine:
+        await engine.submit(msgspec.structs.replace(RELEASE, **said), release_id=ID)
+        verdict = await verdict_of(engine)
+    assert (verdict.revision, verdict.initiated_by) == (revision, initiated_by)
+    record = decode_record(scene.records.data[ID])
+    assert (record.release.revision, record.release.initiated_by) == (revision, initiated_by)
+    told = json.loads(verdict_event(scene.sink.verdicts[0]).data)
+    assert (told["revision"], told["initiated_by"]) == (revision, initiated_by)
+
+
+async def test_what_is_not_known_is_absent_and_a_revision_that_is_too_long_is_not_cut() -> None:
+    scene = Scene(router=Marked(), git=HandGit(msgspec.structs.replace(SOURCE, revision="x" * 1025, initiated_by="ana")))
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        verdict = await verdict_of(engine)
+    assert (verdict.revision, verdict.initiated_by) == (None, "ana")
+    scene = Scene()
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        verdict = await verdict_of(engine)
+    assert (verdict.revision, verdict.initiated_by) == (None, None)

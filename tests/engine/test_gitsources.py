@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from daemon.engine import fanout
 from daemon.engine.dependencies import MeshCluster
-from daemon.engine.gitsources import sources
+from daemon.engine.gitsources import revision_and_who, sources
 from daemon.errors import Forbidden
 from daemon.model import Action, Release
 from daemon.placement import Applier, ObjectName, PatchReceipt, Placement, RouteReference
@@ -107,6 +107,24 @@ async def test_beside_the_route_stands_where_it_is_applied_from(clock: HandClock
     assert route.owner == (
         "Flux (Kustomization flux-system/apps, from GitRepository flux-system/apps, ./shop, at revision main@sha1:4f2a)"
     )
+
+
+async def test_which_revision_is_applied_and_who_had_it_applied_is_known_where_the_routes_are() -> None:
+    applied = replace(SOURCE, initiated_by="ana")
+    there = {"east": MeshCluster(router=Marked(), git=HandGit(applied)), "west": MeshCluster(router=Marked(), git=HandGit(SOURCE))}
+    found = await fanout.locate(there, RELEASE)
+    assert (found.revision, found.initiated_by) == ("main@sha1:4f2a", "ana"), "of the first, which is where it is judged"
+    there = {"east": MeshCluster(router=Marked(), git=HandGit(replace(applied, deployed="main@sha1:77")))}
+    assert (await fanout.locate(there, RELEASE)).revision == "main@sha1:77"
+    assert (await fanout.locate({"east": MeshCluster(router=HandRouter(), git=HandGit(applied))}, RELEASE)).initiated_by == ""
+
+
+def test_where_several_apply_it_only_what_all_say_is_known() -> None:
+    one = replace(SOURCE, initiated_by="ana")
+    assert revision_and_who({}) == ("", "")
+    assert revision_and_who({ARGO: one, FLUX: one}) == ("main@sha1:4f2a", "ana")
+    assert revision_and_who({ARGO: one, FLUX: replace(one, revision="main@sha1:77")}) == ("", "ana")
+    assert revision_and_who({ARGO: one, FLUX: "it did not answer within 1 s"}) == ("", "")
 
 
 async def test_a_source_that_cannot_be_read_stands_under_what_could_not_be() -> None:

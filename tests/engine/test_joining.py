@@ -278,3 +278,9 @@ def test_pods_are_of_one_canary_where_some_are_and_none_is_of_the_other_arm(base
     assert joining.same_pods(one, other) is answer
     assert joining.same_pods(other, one) is answer
     assert not joining.same_pods(one, None)
+
+
+def test_one_that_joins_adds_revision_and_who_initiated_it_and_changes_what_was_said_in_nothing() -> None:
+    both = joining.together(session(), says(revision="4f2a", initiated_by="ana"))
+    assert (both.revision, both.initiated_by) == ("4f2a", "ana")
+    assert joining.together(session(both), says(revision="77", initiated_by="ben")) == both

@@ -122,7 +122,9 @@ def test_an_environment_that_is_no_name_is_refused_at_its_place(environment: Any
 def test_with_both_arms_what_is_new_is_the_artifact() -> None:
     for word in ("version", "revision"):
         found, _ = FINDING.announced({"service": "web", word: "1a2b3c4d", **ARMS})
-        assert found == Release(service="web", artifact="1a2b3c4d", baseline=ArmSpec(subset="v1"), canary=ArmSpec(subset="v2"))
+        revision = "1a2b3c4d" if word == "revision" else None
+        baseline, canary = ArmSpec(subset="v1"), ArmSpec(subset="v2")
+        assert found == Release(service="web", artifact="1a2b3c4d", revision=revision, baseline=baseline, canary=canary)
 
 
 ROWS = (
@@ -165,7 +167,7 @@ def test_an_environment_that_no_row_knows_says_nothing_of_both_arms_where_the_se
 def test_an_outline_says_of_a_release_all_but_what_its_arms_tell() -> None:
     of_release, of_outline = ({one.name for one in fields(model)} for model in (Release, Outline))
     assert of_release - of_outline == {"strategy"}
-    assert of_outline - of_release == {"version", "revision", "images"}
+    assert of_outline - of_release == {"version", "images"}
 
 
 _NAMES = st.text(string.ascii_lowercase, min_size=1, max_size=3)

@@ -19,7 +19,7 @@ from daemon.placement import ObjectName, PatchedObject, PatchReceipt, Placement,
 from daemon.ports.awaiting import Awaiting
 from daemon.ports.durable import Kept
 from daemon.ports.events import EventSource
-from daemon.ports.routing import TrafficRouter
+from daemon.ports.routing import GitTools, TrafficRouter
 from daemon.recorder import Recorder
 from tests.hand.clock import HandClock
 from tests.hand.samples import ID, POLICY, healthy
@@ -315,6 +315,7 @@ class Scene:
     recorder: Recorder | None = None
     observed_only: str = ""
     pods: TrafficRouter | None = None
+    git: GitTools | None = None
     awaiting: Awaiting | None = None
     shared: Shared | None = None
 
@@ -326,7 +327,9 @@ class Scene:
                 "edge": Mesh(
                     clusters={
                         "test": MeshCluster(
-                            router=UnsteeredRouter(kind="made-up") if self.observed_only else self.router, pods=self.pods
+                            router=UnsteeredRouter(kind="made-up") if self.observed_only else self.router,
+                            pods=self.pods,
+                            git=self.git,
                         )
                     },
                     telemetry="hand",

@@ -185,6 +185,35 @@ def test_a_workflow_and_a_pipeline_get_names_and_words() -> None:
     assert body(trigger)["variables"] == {f"VERDICTD_{key.upper()}": value for key, value in payload.items()}
 
 
+def test_a_pipeline_gets_the_revision_unless_that_is_more_than_github_takes() -> None:
+    release = msgspec.structs.replace(RELEASE, revision="4f2a")
+    assert body(sent(DISPATCH, notice(release)))["client_payload"]["revision"] == "4f2a"
+    on = body(sent(DISPATCH, notice(release, after="web-0")))["client_payload"]
+    assert (on["after"], len(on), "revision" in on) == ("web-0", 10, False)
+    assert body(sent(PIPELINE, notice(release, after="web-0")))["variables"]["VERDICTD_REVISION"] == "4f2a"
+
+
+@pytest.mark.parametrize(
+    ("said", "origin"),
+    [
+        ({}, ""),
+        ({"revision": "main@sha1:4f2a"}, "Revision main＠sha1:4f2a."),
+        ({"initiated_by": "ana\x1b[2J\n@all"}, "Initiated by ana ⟦2J ＠all."),
+        ({"revision": "4f2a", "initiated_by": "ana"}, "Revision 4f2a, initiated by ana."),
+        ({"revision": "x" * 1024}, f"Revision {'x' * 197}...."),
+    ],
+)
+def test_people_read_which_revision_it_is_and_who_initiated_it_and_strangers_write_no_markup(
+    said: dict[str, str], origin: str
+) -> None:
+    one = notice(msgspec.structs.replace(RELEASE, **said))
+    words = worded(one, public_url="")
+    assert (words.origin, origin in words.text) == (origin, True)
+    alert = body(sent(ALERTMANAGER, one))[0]
+    assert alert["annotations"].get("origin", "") == origin
+    assert not {*alert["labels"]} & {"revision", "initiated_by", "origin"}
+
+
 @given(st.text(max_size=60))
 def test_no_artifact_means_anything_to_a_shell_an_expression_or_a_variable(artifact: str) -> None:
     value = told(notice(msgspec.structs.replace(RELEASE, artifact=artifact)), public_url="")["artifact"]

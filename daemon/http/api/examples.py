@@ -16,6 +16,8 @@ RELEASE: Final = Release(
     canary=ArmSpec(subset="v2"),
     weight=10.0,
     artifact="registry.example/shop/checkout:2.4.1",
+    revision="5d41402abc4b2a76b9719d911017c592aef1c7d2",
+    initiated_by="ann",
 )
 VIEW: Final = ReleaseView(
     id=_ID,
@@ -44,6 +46,8 @@ VERDICT: Final = Verdict(
     ticks=7,
     decided_at=_DECIDED,
     policy_hash=policy_hash(Policy()),
+    revision=RELEASE.revision,
+    initiated_by=RELEASE.initiated_by,
     findings=(
         Finding(
             leg="errors",

@@ -44,6 +44,7 @@ def read(received: Received) -> Understood:
         fix = "it is announced by ReconciliationSucceeded, InstallSucceeded or UpgradeSucceeded"
         raise NoRelease(f"{event.reason[:60]!r} says nothing of a version that was applied", path="$.reason", fix=fix)
     ours, revision = _said(event.metadata, "verdictd"), _said(event.metadata, "revision")
+    origin = _said(event.metadata, "originRevision")
     if ours and not revision:
         raise InvalidEvent("is missing", path="$.metadata.revision", fix="have Flux's controller send it")
     applied = event.involved_object
@@ -51,7 +52,7 @@ def read(received: Received) -> Understood:
         ours,
         hearing=received.hearing,
         path="$.metadata.verdictd",
-        words={"revision": revision},
+        words={"revision": origin or revision, "initiated_by": _said(event.metadata, "initiated_by")},
         source=f"flux/{applied.kind}/{applied.namespace}/{applied.name}",
         event_id=f"{applied.uid}/{revision}",
         fix=_FIX,

@@ -29,6 +29,19 @@ _STARTED = frozenset({"in_progress", "success"})
 _FIX = 'make the deployment with "payload": {"verdictd": {"service": ..., "baseline": {...}, "canary": {...}}}'
 
 
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """Who somebody is there."""
+
+    login: str | None = None
+
+
+class WorkflowRun(msgspec.Struct, frozen=True, kw_only=True):
+    """The run that made a deployment: whoever began it at last, and at first."""
+
+    triggering_actor: Account | None = None
+    actor: Account | None = None
+
+
 class Repository(msgspec.Struct, frozen=True, kw_only=True):
     """Whose deployment it is."""
 
@@ -43,6 +56,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     sha: str
     environment: str | None = None
     payload: Any = None
+    creator: Account | None = None
 
 
 class DeploymentStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +73,14 @@ class DeploymentEvent(msgspec.Struct, frozen=True, kw_only=True):
     deployment_status: DeploymentStatus | None = None
     environment: str | None = None
     deployment_callback_url: str | None = None
+    workflow_run: WorkflowRun | None = None
+
+    @property
+    def initiated_by(self) -> str | None:
+        """Who began the run of a workflow, of which GitHub itself is the creator; else who made the deployment."""
+        run = self.workflow_run or WorkflowRun()
+        accounts = (run.triggering_actor, run.actor, self.deployment.creator)
+        return next((one.login for one in accounts if one is not None and one.login), None)
 
 
 def read(received: Received) -> Understood:
@@ -80,6 +102,7 @@ def read(received: Received) -> Understood:
     words: dict[str, object] = {
         "service": event.repository.html_url.rstrip("/").rpartition("/")[2],
         "revision": event.deployment.sha,
+        "initiated_by": event.initiated_by,
         "environment": event.deployment.environment or event.environment,
         "github": None if kind == _RULE else _told_at(event),
         "github_rule": _awaited_by(event) if kind == _RULE else None,

@@ -30,6 +30,12 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     path_with_namespace: str | None = None
 
 
+class User(msgspec.Struct, frozen=True, kw_only=True):
+    """Who has deployed."""
+
+    username: str | None = None
+
+
 class Hook(msgspec.Struct, frozen=True, kw_only=True):
     """Of a webhook's body, what is read. A template may leave out all of it."""
 
@@ -40,6 +46,7 @@ class Hook(msgspec.Struct, frozen=True, kw_only=True):
     short_sha: str | None = None
     commit_url: str | None = None
     project: Project | None = None
+    user: User | None = None
     verdictd: Any = None
 
 
@@ -53,6 +60,7 @@ def read(received: Received) -> Understood:
     words: dict[str, object] = {
         "service": None if hook.project is None else hook.project.web_url.rstrip("/").rpartition("/")[2],
         "revision": hook.short_sha,
+        "initiated_by": None if hook.user is None else hook.user.username,
         "environment": hook.environment,
         "gitlab": _told_at(hook),
     }

@@ -26,12 +26,13 @@ class Filled(msgspec.Struct, frozen=True, kw_only=True):
     version: str | None = None
     revision: str | None = None
     images: tuple[str, ...] | None = None
+    initiated_by: str | None = None
     verdictd: Any = None
 
     @property
     def words(self) -> dict[str, object]:
         """What is said beside ``verdictd``."""
-        names = ("service", "namespace", "environment", "artifact", "version", "revision", "images")
+        names = ("service", "namespace", "environment", "artifact", "version", "revision", "images", "initiated_by")
         return {name: getattr(self, name) or None for name in names}
 
 

@@ -70,6 +70,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
         meaning, action: null when only the recording is known: nothing was done about it here.
         seconds: length of the watch; null when it is not known.
         steps: the record's marks. check: the recording against the record. curves: from the recording.
+        revision, initiated_by: of the release, as far as they are known.
         torn_line: number of the recording's last line where that was not written to its end, and was left out.
     """
 
@@ -103,6 +104,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     curves: Curves | None = None
     torn_line: int | None = None
     after: str | None = None
+    revision: str | None = None
+    initiated_by: str | None = None
 
 
 def account(record: Record | None, traced: Trace | None) -> Account:
@@ -157,6 +160,8 @@ def _of_recording(traced: Trace) -> Account:
         curves=_curves(traced),
         torn_line=traced.torn_line,
         after=None if traced.header.after is None else traced.header.after.of,
+        revision=release.revision,
+        initiated_by=release.initiated_by,
     )
 
 
@@ -188,6 +193,8 @@ def _of_record(record: Record) -> Account:
         sample_digest=record.sample_digest,
         steps=_steps(record.marks),
         after=verdict.after,
+        revision=release.revision,
+        initiated_by=release.initiated_by,
     )
 
 

@@ -57,7 +57,11 @@ def lines(told: Account, *, colours: bool) -> Iterator[str]:
 
 
 def facts(told: Account) -> Iterator[tuple[str, str]]:
-    """Who decided, when, what was done, how strong the evidence is, on how much traffic."""
+    """Of what it is, who decided, when, what was done, how strong the evidence is, on how much traffic."""
+    if told.revision:
+        yield "revision", told.revision
+    if told.initiated_by:
+        yield "initiated", f"by {told.initiated_by}"
     after = "" if told.seconds is None else f" after {told.seconds:.1f} s"
     yield (
         "decided",

@@ -27,7 +27,7 @@ def released(artifact: str | None) -> Release:
 
 
 def but_where_to_tell(release: Release | Outline) -> Release | Outline:
-    return msgspec.structs.replace(release, github=None, github_rule=None, gitlab=None)
+    return msgspec.structs.replace(release, github=None, github_rule=None, gitlab=None, revision=None, initiated_by=None)
 
 
 @pytest.mark.parametrize("name", ["octo/web", "octo_corp/web.js"])
@@ -99,7 +99,7 @@ def received(document: Any, headers: Mapping[str, str] | None = None) -> Receive
     return Received(hook="ci", headers=headers or {}, body=body)
 
 
-def deployment(*, payload: Any = None, number: int = 7) -> dict[str, Any]:
+def deployment(*, payload: Any = None, number: int = 7, maker: Mapping[str, Any] | None = None) -> dict[str, Any]:
     return {
         "action": "created",
         "deployment": {
@@ -111,7 +111,7 @@ def deployment(*, payload: Any = None, number: int = 7) -> dict[str, Any]:
             "payload": {"verdictd": OURS} if payload is None else payload,
             "environment": "production",
             "production_environment": True,
-            "creator": {"login": "octocat"},
+            **({"creator": {"login": "octocat"}} if maker is None else maker),
         },
         "repository": {"full_name": "octo/web", "html_url": "https://github.com/octo/web"},
         "sender": {"login": "octocat"},
@@ -150,6 +150,44 @@ STRAIGHT = {
     },
 }
 SHA = "f95f852bd8fca8fcc58a9a2d6c842781e32a215e"
+
+
+RUN = {"workflow_run": {"id": 9, "actor": {"login": "ana"}, "triggering_actor": {"login": "ben"}}}
+ROBOT = {"creator": {"login": "github-actions[bot]"}}
+
+
+@pytest.mark.parametrize(
+    ("read", "document", "headers", "revision", "initiated_by"),
+    [
+        (github.read, deployment(), GITHUB, SHA, "octocat"),
+        (github.read, {**deployment(maker=ROBOT), **RUN}, GITHUB, SHA, "ben"),
+        (github.read, {**deployment(maker=ROBOT), "workflow_run": {"actor": {"login": "ana"}}}, GITHUB, SHA, "ana"),
+        (github.read, {**deployment(maker=ROBOT), "workflow_run": None}, GITHUB, SHA, "github-actions[bot]"),
+        (github.read, deployment(maker={"creator": None}), GITHUB, SHA, None),
+        (github.read, deployment(payload={"verdictd": {**OURS, "initiated_by": "zoe"}}), GITHUB, SHA, "zoe"),
+        (github.read, waiting_job(), GITHUB_RULE, SHA, "octocat"),
+        (gitlab.read, {**FILLED, "user": {"name": "Ana B.", "username": "ana"}}, GITLAB, "279484c0", "ana"),
+        (gitlab.read, {**FILLED, "user": {"username": ""}}, GITLAB, "279484c0", None),
+        (flux.read, applied(), {}, "main@sha1:279484c0", None),
+        (flux.read, applied(initiated_by="ana"), {}, "main@sha1:279484c0", "ana"),
+        (flux.read, applied(revision="latest@sha256:5c", originRevision="main@sha1:4f2a"), {}, "main@sha1:4f2a", None),
+        (template.read, {"attempt": "a", "verdictd": OURS, "revision": "4f2a", "initiated_by": "ana"}, {}, "4f2a", "ana"),
+        (template.read, {"attempt": "a", "verdictd": OURS, "revision": "", "initiated_by": None}, {}, None, None),
+        (template.read, {"attempt": "a", "verdictd": {**OURS, "revision": "", "initiated_by": ""}}, {}, None, None),
+        (template.read, {"attempt": "a", "verdictd": {**OURS, "revision": "4f2a"}, "revision": "other"}, {}, "4f2a", None),
+    ],
+)
+def test_a_payload_says_which_revision_it_is_of_and_who_initiated_it_where_that_is_known(
+    read: Read, document: Any, headers: dict[str, str], revision: str | None, initiated_by: str | None
+) -> None:
+    release = read(received(document, headers)).release
+    assert (release.revision, release.initiated_by) == (revision, initiated_by)
+
+
+def test_a_name_that_is_longer_than_any_is_refused_with_its_path() -> None:
+    document = {"attempt": "a", "verdictd": {**OURS, "initiated_by": "x" * 1025}}
+    with pytest.raises(InvalidEvent, match=r"\$\.verdictd\.initiated_by"):
+        template.read(received(document))
 
 
 def test_every_sender_that_can_be_named_has_its_room_and_stands_in_one_list() -> None:

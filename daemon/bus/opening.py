@@ -52,6 +52,7 @@ class Bus:
     serving: KvStore
     questions: KvStore
     awaited: KvStore
+    lapsed: KvStore
     replicas: KvStore
     carrier: NatsCarrier
     pulse: Pulse
@@ -141,6 +142,7 @@ async def open_bus(
             serving=KvStore(connection, bucket=subjects.ROUTES, cluster=cluster, section="serving"),
             questions=KvStore(connection, bucket=subjects.ROUTES, cluster=cluster, section="questions"),
             awaited=KvStore(connection, bucket=subjects.ROUTES, cluster=cluster, section="awaited"),
+            lapsed=KvStore(connection, bucket=subjects.ROUTES, cluster=cluster, section="lapsed"),
             replicas=KvStore(connection, bucket=subjects.SESSIONS, cluster=cluster, section="replicas"),
             carrier=NatsCarrier(connection, cluster=cluster),
             pulse=pulse,

@@ -165,7 +165,7 @@ class Lookup:
         if kept is None:
             if (why := await self._kept.elsewhere(release_id)) is not None:
                 raise Elsewhere(f"release {release_id}: {why}")
-            if (over := self._outlines.over(release_id)) is not None:
+            if (over := await self._outlines.over(release_id)) is not None:
                 raise CameToNothing(f"no release {release_id!r}", why=over.why, since=over.since, at=over.at)
             raise NotFound(f"no release {release_id!r}")
         try:

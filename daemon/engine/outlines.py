@@ -48,9 +48,9 @@ class Outlines:
         if self._ports.awaiting is not None:
             await self._ports.awaiting.answered(release_id, seconds=seconds)
 
-    def over(self, release_id: str) -> Over | None:
-        """Why one that has waited came to nothing; null: none is known."""
-        return None if self._ports.awaiting is None else self._ports.awaiting.over(release_id)
+    async def over(self, release_id: str) -> Over | None:
+        """Why one that has waited came to nothing; null: none is known. Raises ``TransientError``."""
+        return None if self._ports.awaiting is None else await self._ports.awaiting.over(release_id)
 
     async def command(self, release_id: str, command: Command) -> ReleaseView | None:
         """Cancel one that waits; null: none does. The audit has it before it is done.

@@ -111,8 +111,8 @@ class Awaiting(Protocol):
         """What each route says of one that waits."""
         ...
 
-    def over(self, release_id: str) -> Over | None:
-        """Why one has come to nothing, as long as that is remembered."""
+    async def over(self, release_id: str) -> Over | None:
+        """Why one has come to nothing, at whichever replica, as long as that is kept. Raises ``TransientError``."""
         ...
 
     async def answered(self, release_id: str, *, seconds: float) -> None:

@@ -1,11 +1,11 @@
 """Announcements that wait for their canary, in the store where routes are kept: over restarts, for a while, and not without end.
 
-What each route says of one is remembered only, since every look says it anew; the reason for which it lapses is made of that.
+What each route says of one is remembered only, since every look says it anew; the reason for which it lapses is made of that, and
+kept before it waits no more.
 """
 
 import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
@@ -16,12 +16,11 @@ from daemon.errors import Conflict, InvalidInput, Refused
 from daemon.model import Outline
 from daemon.ports.awaiting import Awaited, Over, RouteSays
 from daemon.ports.durable import Store
+from daemon.watcher.lapsed import Lapsed
 
 log = logging.getLogger(__name__)
 
 MOST_AWAITED: Final = 1_000
-_MOST_REASONS: Final = 1_000
-"""Of those that wait no more, for whoever asks after them."""
 
 
 class AwaitedCanaries:
@@ -29,19 +28,20 @@ class AwaitedCanaries:
 
     Args:
         store: where they are kept.
+        lapsed: where it is kept why some came to nothing.
         clock: the daemon's.
         wait_seconds: for how long one waits.
         namespaces: where routes are watched; none: everywhere.
     """
 
-    def __init__(self, store: Store, *, clock: Clock, wait_seconds: float, namespaces: Sequence[str] = ()) -> None:
+    def __init__(self, store: Store, *, lapsed: Store, clock: Clock, wait_seconds: float, namespaces: Sequence[str] = ()) -> None:
         self._store = store
+        self._lapsed = Lapsed(lapsed, clock=clock)
         self._clock = clock
         self._wait_seconds = wait_seconds
         self._namespaces = tuple(namespaces)
         self._waiting: dict[str, Awaited] = {}
         self._said: dict[str, dict[str, RouteSays]] = {}
-        self._over: OrderedDict[str, Over] = OrderedDict()
         self._followers: list[Callable[[], None]] = []
         self._changed = asyncio.Event()
 
@@ -73,10 +73,10 @@ class AwaitedCanaries:
         # By now, not by when it was sent: one that comes late has its time too.
         until = self._clock.now() + self._wait_seconds
         one = Awaited(release_id=release_id, sender=sender, outline=outline, since=since, until=until)
+        await self._lapsed.remove(release_id)
         with suppress(Conflict):  # a daemon beside this one has it
             await self._store.put(release_id, stored.encode(one, carried={}), over=0)
         self._waiting[release_id] = one
-        self._over.pop(release_id, None)
         log.info("an announcement waits for its canary", extra={"release": release_id, "new": outline.named})
         self._tell()
         return one
@@ -108,14 +108,12 @@ class AwaitedCanaries:
         """See ``Awaiting``."""
         return [one for _, one in sorted(self._said.get(release_id, {}).items())]
 
-    def over(self, release_id: str) -> Over | None:
+    async def over(self, release_id: str) -> Over | None:
         """See ``Awaiting``."""
-        return self._over.get(release_id)
+        return await self._lapsed.find(release_id)
 
     def why(self, release_id: str) -> str:
-        """Why one waits, or why it does no more; empty: that is not known."""
-        if (over := self._over.get(release_id)) is not None:
-            return over.why
+        """Why one waits; empty: that is not known."""
         return "; ".join(f"{one.route}: {one.why}" for one in self.said(release_id))
 
     async def answered(self, release_id: str, *, seconds: float) -> None:
@@ -127,13 +125,11 @@ class AwaitedCanaries:
 
     async def forget(self, release_id: str, *, why: str = "") -> None:
         """See ``Awaiting``."""
+        if why and (waits := self._waiting.get(release_id)) is not None:
+            await self._lapsed.keep(release_id, why=why, since=waits.since)
         await self._store.delete(release_id)
         self._said.pop(release_id, None)
-        if (one := self._waiting.pop(release_id, None)) is not None:
-            if why:
-                self._over[release_id] = Over(why=why, since=one.since, at=self._clock.now())
-            while len(self._over) > _MOST_REASONS:
-                self._over.popitem(last=False)
+        if self._waiting.pop(release_id, None) is not None:
             self._tell()
 
     def _tell(self) -> None:

@@ -27,7 +27,7 @@ def awaited(settings: Settings, *, bus: Bus, clock: Clock) -> AwaitedCanaries | 
     everywhere = any(not own.namespaces for own in there)
     namespaces = () if everywhere else tuple(dict.fromkeys(name for own in there for name in own.namespaces))
     longest = max(own.wait_seconds for own in there)
-    return AwaitedCanaries(bus.awaited, clock=clock, wait_seconds=longest, namespaces=namespaces)
+    return AwaitedCanaries(bus.awaited, lapsed=bus.lapsed, clock=clock, wait_seconds=longest, namespaces=namespaces)
 
 
 def opened(

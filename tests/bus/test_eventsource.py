@@ -128,7 +128,7 @@ async def test_a_cdevent_without_arms_is_an_outline_by_the_mapping_and_the_broke
         assert (outline.service, outline.namespace, outline.cluster) == ("web", "shop", "prod")
         with pytest.raises(InvalidEvent, match=r"no daemon serves the cluster 'staging'.*say under mapping what it is called here"):
             unmapped.release()
-        waiting = [AwaitedCanaries(bus.awaited, clock=HandClock(), wait_seconds=60.0) for _ in range(2)]
+        waiting = [AwaitedCanaries(bus.awaited, lapsed=bus.lapsed, clock=HandClock(), wait_seconds=60.0) for _ in range(2)]
         kept = await waiting[0].keep(outline, release_id="web-1", sender=mapped.sender, since=5.0)
         await mapped.accept()
         await waiting[1].load()

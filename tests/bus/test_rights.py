@@ -110,7 +110,17 @@ async def announce(jetstream: JetStreamContext) -> None:
 
 async def work(bus: Bus, *, cluster: str) -> None:
     """All that a daemon asks of NATS. What fails is passed over; the bus says what was denied."""
-    for store in (bus.sessions, bus.records, bus.aliases, bus.freezes, bus.routes, bus.updates, bus.serving, bus.questions):
+    for store in (
+        bus.sessions,
+        bus.records,
+        bus.aliases,
+        bus.freezes,
+        bus.routes,
+        bus.updates,
+        bus.serving,
+        bus.questions,
+        bus.lapsed,
+    ):
         await _keep(store)  # type: ignore[arg-type]  # a session's store is made of two
     with suppress(VerdictdError):
         await missing(bus.connection)

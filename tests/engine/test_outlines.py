@@ -26,9 +26,9 @@ class Finding(Scene):
         return self.awaiting
 
 
-def scene(store: MemoryStore | None = None) -> Finding:
+def scene(store: MemoryStore | None = None, *, lapsed: MemoryStore | None = None) -> Finding:
     made = Finding()
-    made.awaiting = AwaitedCanaries(store or MemoryStore(), clock=made.clock, wait_seconds=60.0)
+    made.awaiting = AwaitedCanaries(store or MemoryStore(), lapsed=lapsed or MemoryStore(), clock=made.clock, wait_seconds=60.0)
     return made
 
 

@@ -573,7 +573,9 @@ async def test_a_service_that_is_lost_and_gained_again_while_the_store_is_away_i
 async def test_an_announcement_that_another_replica_made_a_release_of_is_that_release_for_whoever_remembers_it_waiting() -> None:
     async with AsyncExitStack() as stack:
         both = Both(stack)
-        both.scenes[1].awaiting = waits = AwaitedCanaries(MemoryStore(), clock=both.scenes[1].clock, wait_seconds=86_400.0)
+        both.scenes[1].awaiting = waits = AwaitedCanaries(
+            MemoryStore(), lapsed=MemoryStore(), clock=both.scenes[1].clock, wait_seconds=86_400.0
+        )
         a, b = await both.start()
         waiting = await b.submit(Outline(service=RELEASE.service, namespace=RELEASE.namespace, artifact="reg/web:2"), release_id=ID)
         assert waiting.waiting_for

@@ -46,7 +46,7 @@ async def test_open_questions_are_listed_the_oldest_first_and_of_one_namespace_w
 
 async def waiting() -> AwaitedCanaries:
     """Two that wait, of which a route says something of the one."""
-    awaiting = AwaitedCanaries(MemoryStore(), clock=HandClock(), wait_seconds=60.0)
+    awaiting = AwaitedCanaries(MemoryStore(), lapsed=MemoryStore(), clock=HandClock(), wait_seconds=60.0)
     new = Outline(service="web", namespace="shop", artifact="reg/web:2")
     await awaiting.keep(new, release_id="web-1", sender="event /ci", since=5.0)
     await awaiting.keep(Outline(service="cart", namespace="till"), release_id="cart-1", sender="gate http", since=4.0)

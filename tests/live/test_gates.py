@@ -120,6 +120,27 @@ async def test_a_question_without_arms_waits_on_the_broker_over_a_restart_and_is
         assert (await here.post("/gates/http?answer=status", {"attempt": "7", "verdictd": NEW}))[0] == 403
 
 
+async def test_why_a_question_without_arms_came_to_nothing_is_told_by_the_broker_to_every_replica_and_over_a_restart(
+    nats_server: Broker,
+) -> None:
+    async with (
+        open_bus(nats_server.settings, cluster="test") as bus,
+        gated(blue=100, green=0, store=bus.awaited, lapsed=bus.lapsed) as here,
+        gated(blue=100, green=0, store=bus.awaited, lapsed=bus.lapsed) as beside,
+    ):
+        began = await here.ask()
+        await here.engine.command(began["release"], Command(command="cancel", by="anna"))
+        held = await here.ask()
+        assert (held["verdict"], "cancelled by anna" in held["reason"]) == ("hold", True)
+        assert await beside.ask() == held
+        assert not beside.world.awaited.all()
+    async with (
+        open_bus(nats_server.settings, cluster="test") as bus,
+        gated(blue=100, green=0, store=bus.awaited, lapsed=bus.lapsed) as again,
+    ):
+        assert await again.ask() == held
+
+
 async def test_flagger_s_webhooks_are_answered_by_one_release_that_they_began(nats_server: Broker, tmp_path: Path) -> None:
     [port] = free_ports(1)
     async with daemon(nats_server, tmp_path, port) as api, aiohttp.ClientSession(api.url) as client:

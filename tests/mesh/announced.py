@@ -124,7 +124,7 @@ async def daemon(kube: KubeClient) -> AsyncIterator[Daemon]:
     manner = Manner(mesh="edge", mode="observe", guard_seconds=30.0)
     watched = Watched(mesh=IstioMesh(telemetry=""), manner=manner, pictured=pictured)
     there = WatchedCluster(cluster=Cluster(kube, owning=()), kinds={VIRTUAL_SERVICES: watched}, namespaces=(NAMESPACE,))
-    waiting = AwaitedCanaries(MemoryStore(), clock=clock, wait_seconds=1_800.0)
+    waiting = AwaitedCanaries(MemoryStore(), lapsed=MemoryStore(), clock=clock, wait_seconds=1_800.0)
     watcher = RouteWatcher(
         {"home": there},
         store=MemoryStore(),

@@ -59,7 +59,7 @@ async def noticed(
         updates=updates or MemoryStore(),
         serving=serving or MemoryStore(),
         questions=Questions(MemoryStore()),
-        awaited=AwaitedCanaries(MemoryStore(), clock=SystemClock(), wait_seconds=60.0),
+        awaited=AwaitedCanaries(MemoryStore(), lapsed=MemoryStore(), clock=SystemClock(), wait_seconds=60.0),
         letters=Letters(),
         turn=Alone(),
         clock=SystemClock(),

@@ -113,7 +113,7 @@ async def test_it_waits_over_a_restart(world: Waiting) -> None:
     async with world.running():
         await world.announce()
         await world.settled()
-    world.awaited = AwaitedCanaries(world.waiting, clock=world.clock, wait_seconds=1_800.0)
+    world.awaited = AwaitedCanaries(world.waiting, lapsed=world.lapsed, clock=world.clock, wait_seconds=1_800.0)
     world.cluster.routes.put(virtual_service(blue=90, green=10))
     async with world.running():
         await world.settled()
@@ -152,7 +152,9 @@ async def test_one_that_lapses_is_a_dead_letter_with_what_was_missing_and_is_tol
     )
     assert (letter.key, letter.sent_to, json.loads(letter.body)["artifact"]) == (f"awaited-{ID}", "event /ci", "reg/web:red")
     assert not world.is_waiting
-    assert world.awaited.why(ID) == letter.reason
+    over = await world.awaited.over(ID)
+    assert over is not None
+    assert over.why == letter.reason
 
 
 async def test_one_whose_time_was_over_while_no_daemon_ran_is_looked_for_once_more(world: Waiting) -> None:
@@ -345,7 +347,7 @@ async def test_two_announcements_of_one_canary_are_each_answered_under_their_own
 
 async def test_the_same_announcement_twice_waits_once_and_more_than_can_wait_are_refused() -> None:
     store, clock = MemoryStore(), HandClock()
-    awaited = AwaitedCanaries(store, clock=clock, wait_seconds=60.0)
+    awaited = AwaitedCanaries(store, lapsed=MemoryStore(), clock=clock, wait_seconds=60.0)
     for number in range(MOST_AWAITED):
         await awaited.keep(NEW, release_id=f"web-{number}", sender="", since=0.0)
     again = await awaited.keep(NEW, release_id="web-7", sender="another", since=5.0)
@@ -355,14 +357,16 @@ async def test_the_same_announcement_twice_waits_once_and_more_than_can_wait_are
 
 
 async def test_where_no_routes_are_watched_none_waits() -> None:
-    awaited = AwaitedCanaries(MemoryStore(), clock=HandClock(), wait_seconds=60.0, namespaces=("rest", "till"))
+    awaited = AwaitedCanaries(
+        MemoryStore(), lapsed=MemoryStore(), clock=HandClock(), wait_seconds=60.0, namespaces=("rest", "till")
+    )
     with pytest.raises(InvalidInput, match=r"\$\.namespace: routes are watched in rest, till, and arms are found nowhere else"):
         await awaited.keep(NEW, release_id=ID, sender="", since=0.0)
 
 
 async def test_what_comes_and_goes_while_the_store_is_read_is_neither_lost_nor_back_again() -> None:
     store = MemoryStore()
-    awaited = AwaitedCanaries(store, clock=HandClock(), wait_seconds=60.0)
+    awaited = AwaitedCanaries(store, lapsed=MemoryStore(), clock=HandClock(), wait_seconds=60.0)
     await awaited.keep(NEW, release_id="web-old", sender="", since=0.0)
     read = await store.items()
 
@@ -379,7 +383,7 @@ async def test_what_comes_and_goes_while_the_store_is_read_is_neither_lost_nor_b
 
 async def test_what_is_kept_in_a_form_that_is_not_known_is_told_and_left_out(caplog: pytest.LogCaptureFixture) -> None:
     store = MemoryStore()
-    awaited = AwaitedCanaries(store, clock=HandClock(), wait_seconds=60.0)
+    awaited = AwaitedCanaries(store, lapsed=MemoryStore(), clock=HandClock(), wait_seconds=60.0)
     await awaited.keep(NEW, release_id=ID, sender="", since=0.0)
     store.data["web-2"] = b"{"
     await awaited.load()

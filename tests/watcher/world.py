@@ -276,6 +276,7 @@ class World:
     refuse: Callable[[Release], None] = lambda _release: None
     guard_seconds: float = 30.0
     waiting: MemoryStore = field(default_factory=MemoryStore)
+    lapsed: MemoryStore = field(default_factory=MemoryStore)
     wait_seconds: float = 1_800.0
     picture: MakePicture | None = None
     by: Watching = BY_ISTIO
@@ -286,7 +287,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.cluster.resource = self.by.resource
-        self.awaited = AwaitedCanaries(self.waiting, clock=self.clock, wait_seconds=self.wait_seconds)
+        self.awaited = AwaitedCanaries(self.waiting, lapsed=self.lapsed, clock=self.clock, wait_seconds=self.wait_seconds)
 
     def watcher(self) -> RouteWatcher:
         watched = self.by.watched

@@ -22,7 +22,7 @@ from daemon.watcher.awaited import AwaitedCanaries
 from tests.hand.api import Engine as Desk
 from tests.hand.api import ports_of, serving
 from tests.hand.clock import PatientClock
-from tests.hand.ports import until
+from tests.hand.ports import MemoryStore, until
 from tests.http.gates.test_examples import blocks
 from tests.watcher.test_awaited_engine import engine
 from tests.watcher.test_pairs import canary, put, serve
@@ -76,12 +76,15 @@ class Gated:
 
 
 @asynccontextmanager
-async def gated(*, blue: int, green: int, store: Store | None = None) -> AsyncIterator[Gated]:
-    """``store``: where what waits is kept, if not in memory."""
-    clock = PatientClock()
+async def gated(
+    *, blue: int, green: int, store: Store | None = None, lapsed: Store | None = None, began: PatientClock | None = None
+) -> AsyncIterator[Gated]:
+    """``store``, ``lapsed``: where what waits is kept, and why it came to nothing; in memory without. ``began``: its clock."""
+    clock = began or PatientClock()
     world = World(clock=clock)
-    if store is not None:
-        world.awaited = AwaitedCanaries(store, clock=clock, wait_seconds=world.wait_seconds)
+    world.awaited = AwaitedCanaries(
+        store or world.waiting, lapsed=lapsed or world.lapsed, clock=clock, wait_seconds=world.wait_seconds
+    )
     world.cluster.around_objects += two_versions()
     world.cluster.routes.put(virtual_service(blue=blue, green=green))
     async with before(world, clock) as here:
@@ -240,6 +243,19 @@ async def test_a_canary_that_never_comes_is_held_with_the_reason_until_somebody_
         assert (await here.ask(NEW | ARMS))["verdict"] == "pending"
         [view] = here.engine.views()
         assert view.id == began["release"]
+
+
+async def test_why_a_canary_never_came_is_told_after_a_restart_and_by_a_replica_that_has_not_watched() -> None:
+    store, lapsed, clock = MemoryStore(), MemoryStore(), PatientClock()
+    async with gated(blue=100, green=0, store=store, lapsed=lapsed, began=clock) as here:
+        await here.ask()
+        for _ in range(60):
+            await here.passes(60.0)
+        told = await here.ask()
+        assert told["verdict"] == "hold"
+    async with gated(blue=100, green=0, store=store, lapsed=lapsed, began=clock) as other:
+        assert await other.ask() == told
+        assert not other.world.awaited.all()
 
 
 async def test_what_a_person_has_cancelled_is_not_begun_anew_by_a_gate_that_goes_on_asking() -> None:

@@ -9,6 +9,7 @@ import logging
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -38,7 +39,6 @@ from daemon.http.metrics.meter import Metrics
 from daemon.http.metrics.shelf import Shelf
 from daemon.http.server import HttpServer, create_app
 from daemon.meshes.registry import why_observed_only
-from daemon.ports.awaiting import Awaiting
 from daemon.ports.telemetry import Telemetry
 from daemon.questions import Questions
 from daemon.recorder import Recorder
@@ -47,6 +47,7 @@ from daemon.replicas.keeper import Keeper
 from daemon.replicas.solo import Solo
 from daemon.replicas.turn import WATCH_SLOT, Alone, SlotTurn
 from daemon.telemetries import open_telemetry
+from daemon.watcher.awaited import AwaitedCanaries
 from daemon.watcher.opening import awaited
 from daemon.watcher.settings import hearing_of
 
@@ -109,6 +110,25 @@ async def _serve_until_told(settings: Settings) -> None:
     await serve(settings, stop=told)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Opened:
+    """All that is opened before a release is watched.
+
+    Attributes:
+        waiting: announcements that wait for their canaries; null: nobody looks for these.
+        keeper: which services are this daemon's; null: all are.
+        solo: sees to it that no other daemon is at work; null: there can be none, or several share it.
+    """
+
+    bus: Bus
+    telemetry: Mapping[str, Telemetry]
+    meshes: Mapping[str, Mesh]
+    connected: Connectors
+    waiting: AwaitedCanaries | None
+    keeper: Keeper | None
+    solo: Solo | None
+
+
 async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None = None) -> None:
     """Open everything, watch releases until ``stop`` is set, close everything.
 
@@ -127,90 +147,20 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
     metrics.expect_telemetry(settings.telemetry)
     async with AsyncExitStack() as stack:
         async with until_set(stop) as opening:
-            pool = await stack.enter_async_context(ParserPool(unparsed_bytes=settings.limits.unparsed_bytes))
-            kubes = KubeClients(settings, stack)
-            telemetry = await open_telemetry(settings, stack, kubes=kubes, clock=clock, pool=pool)
-            meshes = await _open_meshes(settings, kubes)
-            hearing = hearing_of(settings)
-            shared = settings.replicas.count > 1
-            bus = await stack.enter_async_context(
-                open_bus(settings.nats, cluster=settings.cluster, keep=settings.keep, hearing=hearing, shared=shared)
-            )
-            solo = None if shared or settings.nats.url == EMBEDDED else _solo(settings, bus=bus, clock=clock, metrics=metrics)
-            if solo is not None:
-                await solo.comes()
-                await stack.enter_async_context(solo.at_work(stop))
-            waiting = awaited(settings, bus=bus, clock=clock)
-            keeper = _keeper(settings, bus=bus, clock=clock, metrics=metrics) if shared else None
-            given = ConnectorContext(
-                settings=settings,
-                bus=bus,
-                clock=clock,
-                kubes=kubes.clients,
-                meter=metrics.notices,
-                awaited=waiting,
-                turn=Alone() if keeper is None else SlotTurn(partial(keeper.held, WATCH_SLOT), clock=clock),
-            )
-            connected = await stack.enter_async_context(connectors.open_connectors(given))
+            opened = await _open(settings, stack, stop=stop, clock=clock, metrics=metrics)
         if opening.expired():
             log.info("stopped before anything was begun")
             return
-        ports = _ports(
-            settings,
-            bus=bus,
-            connected=connected,
-            telemetry=telemetry,
-            meshes=meshes,
-            clock=clock,
-            metrics=metrics,
-            waiting=waiting,
-            keeper=keeper,
-        )
-        engine = Engine(ports)
-        metrics.watch_announcements(lambda: 0 if waiting is None else len(waiting.all()))
-        metrics.watch_nats(
-            Broker(
-                connected=lambda: bus.ready,
-                last_write_at=lambda: bus.pulse.standing.last_success_at,
-                lost=lambda: bus.lost,
-                rejected=lambda: bus.dead_letters.kept,
-            )
-        )
-
+        engine = Engine(_ports(settings, opened, clock=clock, metrics=metrics))
+        _watch(opened, metrics=metrics)
         if settings.recordings.directory is not None:
             shelf = RecordingShelf(Path(settings.recordings.directory), settings.keep.recordings, clock=clock)
             metrics.watch_recordings(Shelf(stock=lambda: shelf.stock))
             await stack.enter_async_context(background(shelf.look_after(engine.running)))
-
-        def readiness() -> Components:
-            beside = {} if solo is None or solo.problem is None else {"replicas": solo.problem}
-            return Components(needed={"nats": bus.pulse.problem, **beside, **engine.problems}, helpful=engine.handicaps)
-
-        app = create_app(
-            ApiPorts(
-                releases=engine,
-                verdicts=engine,
-                past=bus.past,
-                freezes=engine,
-                questions=Questions(bus.questions),
-                awaiting=waiting,
-                feed=engine,
-                dead_letters=bus.dead_letters,
-                event_log=bus.event_log,
-                hooks=settings.hooks,
-                gates=settings.gates,
-                cluster=settings.cluster,
-                recordings=None if settings.recordings.directory is None else Path(settings.recordings.directory),
-                policies=sorted({"default", *settings.policies}),
-                hearing=hearing,
-                now=clock.now,
-                metrics=metrics,
-                readiness=readiness,
-                http=settings.http,
-            )
-        )
+        app = create_app(_api_ports(settings, opened, engine, clock=clock, metrics=metrics))
         server = await stack.enter_async_context(HttpServer(app, http=settings.http, capacity=connections))
-        log.info("started", extra={"version": __version__, "cluster": settings.cluster, "http": server.url, "nats": bus.where})
+        where = opened.bus.where
+        log.info("started", extra={"version": __version__, "cluster": settings.cluster, "http": server.url, "nats": where})
         await _run_until(stop, engine, lagged=metrics.lagged)
     log.info("stopped")
 
@@ -236,31 +186,50 @@ async def _open_meshes(settings: Settings, kubes: KubeClients) -> dict[str, Mesh
     }
 
 
-def _ports(
-    settings: Settings,
-    *,
-    bus: Bus,
-    connected: Connectors,
-    telemetry: Mapping[str, Telemetry],
-    meshes: Mapping[str, Mesh],
-    clock: Clock,
-    metrics: Metrics,
-    waiting: Awaiting | None,
-    keeper: Keeper | None,
-) -> Ports:
+async def _open(settings: Settings, stack: AsyncExitStack, *, stop: asyncio.Event, clock: Clock, metrics: Metrics) -> _Opened:
+    """Open it all, on ``stack``."""
+    pool = await stack.enter_async_context(ParserPool(unparsed_bytes=settings.limits.unparsed_bytes))
+    kubes = KubeClients(settings, stack)
+    telemetry = await open_telemetry(settings, stack, kubes=kubes, clock=clock, pool=pool)
+    meshes = await _open_meshes(settings, kubes)
+    shared = settings.replicas.count > 1
+    bus = await stack.enter_async_context(
+        open_bus(settings.nats, cluster=settings.cluster, keep=settings.keep, hearing=hearing_of(settings), shared=shared)
+    )
+    solo = None if shared or settings.nats.url == EMBEDDED else _solo(settings, bus=bus, clock=clock, metrics=metrics)
+    if solo is not None:
+        await solo.comes()
+        await stack.enter_async_context(solo.at_work(stop))
+    waiting = awaited(settings, bus=bus, clock=clock)
+    keeper = _keeper(settings, bus=bus, clock=clock, metrics=metrics) if shared else None
+    given = ConnectorContext(
+        settings=settings,
+        bus=bus,
+        clock=clock,
+        kubes=kubes.clients,
+        meter=metrics.notices,
+        awaited=waiting,
+        turn=Alone() if keeper is None else SlotTurn(partial(keeper.held, WATCH_SLOT), clock=clock),
+    )
+    connected = await stack.enter_async_context(connectors.open_connectors(given))
+    return _Opened(bus=bus, telemetry=telemetry, meshes=meshes, connected=connected, waiting=waiting, keeper=keeper, solo=solo)
+
+
+def _ports(settings: Settings, opened: _Opened, *, clock: Clock, metrics: Metrics) -> Ports:
+    bus, keeper = opened.bus, opened.keeper
     directory = settings.recordings.directory
     lease_seconds = settings.replicas.lease_seconds
     shared = None if keeper is None else Shared(sharing=keeper, carrier=bus.carrier, lease_seconds=lease_seconds)
     number = None if keeper is None else keeper.number_of
     return Ports(
         cluster=settings.cluster,
-        meshes=meshes,
-        telemetry=telemetry,
+        meshes=opened.meshes,
+        telemetry=opened.telemetry,
         policies={"default": Policy(), **settings.policies},
-        events=connected.events,
+        events=opened.connected.events,
         commands=bus.commands,
         verdicts=bus.verdicts if number is None else Publisher(bus.connection, cluster=settings.cluster, number=number),
-        sinks=connected.sinks,
+        sinks=opened.connected.sinks,
         sessions=bus.sessions,
         records=bus.records,
         aliases=bus.aliases,
@@ -271,8 +240,52 @@ def _ports(
         meter=metrics,
         limits=settings.limits,
         recorder=None if directory is None else Recorder(Path(directory)),
-        awaiting=waiting,
+        awaiting=opened.waiting,
         shared=shared,
+    )
+
+
+def _watch(opened: _Opened, *, metrics: Metrics) -> None:
+    """Have metrics say how the broker is, and what waits."""
+    bus, waiting = opened.bus, opened.waiting
+    metrics.watch_announcements(lambda: 0 if waiting is None else len(waiting.all()))
+    metrics.watch_nats(
+        Broker(
+            connected=lambda: bus.ready,
+            last_write_at=lambda: bus.pulse.standing.last_success_at,
+            lost=lambda: bus.lost,
+            rejected=lambda: bus.dead_letters.kept,
+        )
+    )
+
+
+def _api_ports(settings: Settings, opened: _Opened, engine: Engine, *, clock: Clock, metrics: Metrics) -> ApiPorts:
+    bus, solo, directory = opened.bus, opened.solo, settings.recordings.directory
+
+    def readiness() -> Components:
+        beside = {} if solo is None or solo.problem is None else {"replicas": solo.problem}
+        return Components(needed={"nats": bus.pulse.problem, **beside, **engine.problems}, helpful=engine.handicaps)
+
+    return ApiPorts(
+        releases=engine,
+        verdicts=engine,
+        past=bus.past,
+        freezes=engine,
+        questions=Questions(bus.questions),
+        awaiting=opened.waiting,
+        feed=engine,
+        dead_letters=bus.dead_letters,
+        event_log=bus.event_log,
+        hooks=settings.hooks,
+        gates=settings.gates,
+        cluster=settings.cluster,
+        recordings=None if directory is None else Path(directory),
+        policies=sorted({"default", *settings.policies}),
+        hearing=hearing_of(settings),
+        now=clock.now,
+        metrics=metrics,
+        readiness=readiness,
+        http=settings.http,
     )
 
 

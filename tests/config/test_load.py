@@ -235,6 +235,8 @@ def test_the_refusal_reads_as_one_line_per_problem_beginning_with_the_file(tmp_p
         ("a.yaml", 'a: !!int ""', "is not YAML: a value does not fit its type"),
         ("a.yaml", 'a: !!bool "maybe"', "is not YAML: a value does not fit its type"),
         ("a.yaml", 'a: !!timestamp "x"', "is not YAML: a value does not fit its type"),
+        ("a.yaml", "a: !!python/object/apply:os.system [true]", "is not YAML"),
+        ("a.yaml", "a: !!python/name:os.system", "is not YAML"),
         ("a.yaml", "x" * (1024 * 1024 + 1), "is larger than 1 MiB"),
     ],
 )

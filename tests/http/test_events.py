@@ -2,10 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
+import msgspec
 import pytest
 
 from daemon.http.api import events
@@ -14,6 +15,24 @@ from daemon.ports.service import ReleaseChange
 from tests.hand.api import NOW, Api, Engine, serving, view
 
 Event = tuple[str, str, Any]
+
+
+class Followed(Engine):
+    """Knows when nobody follows its changes any more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.no_more = asyncio.Event()
+
+    @contextmanager
+    def subscribe(
+        self, *, limit: int, after: int | None = None, release_id: str | None = None
+    ) -> Iterator[AsyncIterator[ReleaseChange]]:
+        try:
+            with super().subscribe(limit=limit, after=after, release_id=release_id) as changes:
+                yield changes
+        finally:
+            self.no_more.set()
 
 
 class Reader:
@@ -101,6 +120,25 @@ async def test_who_read_too_slowly_is_told_to_read_anew() -> None:
         api.engine.coming.put_nowait(ReleaseChange(number=9, release=view("shop-1"), missed=4))
         assert (await stream.next())[::2] == ("missed", {"releases": 4})
         assert (await stream.next())[0] == "release"
+
+
+async def test_who_takes_nothing_of_what_is_sent_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "_SLOWEST_SECONDS", 0.1)
+    one = view("shop-1")
+    long = msgspec.structs.replace(one, release=msgspec.structs.replace(one.release, service="x" * 1_000_000))
+    followed = Followed()
+    async with serving(followed) as api, asyncio.timeout(60):
+        reader, writer = await asyncio.open_connection("127.0.0.1", api.server.address.port, limit=1)
+        writer.write(b"GET /v1/events HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")
+        # More than the buffers of both sides hold; of it nothing is read.
+        for number in range(1, 40):
+            api.engine.coming.put_nowait(ReleaseChange(number=number, release=long))
+        await followed.no_more.wait()
+        with suppress(ConnectionResetError):
+            while await reader.read(1_000_000):
+                pass  # what was on the way; then it ends
+        writer.transport.abort()
+    assert not followed.coming.empty()
 
 
 async def test_a_stream_of_one_release_ends_with_it() -> None:

@@ -192,6 +192,7 @@ def test_what_the_daemon_would_refuse_is_refused_before_anything_is_installed(wr
 
 def test_only_what_the_settings_name_may_be_reached() -> None:
     (policy,) = (each for each in variant("nats-values.yaml") if each["kind"] == "NetworkPolicy")
+    assert "Egress" in policy["spec"]["policyTypes"]  # else nobody looks at it
     names, addresses = policy["spec"]["egress"]
     assert [port["port"] for port in names["ports"]] == [53, 53]
     assert {port["port"] for port in addresses["ports"]} == {443, 6443, 4222, 4223, 15090}

@@ -21,14 +21,12 @@ from daemon import names
 from daemon.armpods import PodsByArm
 from daemon.engine import fanout, joining, lifecycle, promotions, strategies
 from daemon.engine.aliases import Aliases
-from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.dependencies import Ports
 from daemon.engine.joining import Arms, Newcomer
 from daemon.engine.promotions import Promotions, Told
-from daemon.engine.registry import Registry
 from daemon.engine.session import Session
+from daemon.engine.state import EngineState
 from daemon.engine.supervisor import Supervisor
-from daemon.engine.tenure import Tenure
 from daemon.errors import InvalidInput, Refused, Unavailable, VerdictdError
 from daemon.logs import release_bound
 from daemon.model import Release, Stage
@@ -51,23 +49,20 @@ class Admission:
 
     def __init__(
         self,
-        ports: Ports,
+        state: EngineState,
         *,
-        registry: Registry,
         aliases: Aliases,
         promotions: Promotions,
-        checkpoints: Checkpoints,
         supervisor: Supervisor,
-        tenure: Tenure,
         group: asyncio.TaskGroup,
     ) -> None:
-        self._ports = ports
-        self._registry = registry
+        self._ports = state.ports
+        self._registry = state.registry
         self._aliases = aliases
         self._promotions = promotions
-        self._checkpoints = checkpoints
+        self._checkpoints = state.checkpoints
         self._supervisor = supervisor
-        self._tenure = tenure
+        self._tenure = state.tenure
         self._group = group
         self._under_way: dict[str, asyncio.Task[str | Exception]] = {}
         self._beginning = 0

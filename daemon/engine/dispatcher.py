@@ -11,15 +11,13 @@ from daemon.engine import deciding
 from daemon.engine.admission import Admission
 from daemon.engine.attempts import Attempts
 from daemon.engine.carrying import Carrying, Inquiry, Said, Submission, Word, answered
-from daemon.engine.dependencies import Ports
 from daemon.engine.feed import view
 from daemon.engine.joining import Newcomer
 from daemon.engine.lookup import Lookup
 from daemon.engine.outlines import Outlines
 from daemon.engine.readiness import Readiness
-from daemon.engine.registry import Registry
+from daemon.engine.state import EngineState
 from daemon.engine.supervisor import Supervisor
-from daemon.engine.tenure import Tenure
 from daemon.errors import NotFound, Refused, Unavailable
 from daemon.model import Command, Outline, Release, ReleaseView, Stage
 
@@ -31,28 +29,26 @@ class Dispatcher:
 
     def __init__(
         self,
-        ports: Ports,
+        state: EngineState,
         *,
-        registry: Registry,
         lookup: Lookup,
         outlines: Outlines,
         admission: Admission,
         supervisor: Supervisor,
-        tenure: Tenure,
         readiness: Readiness,
     ) -> None:
-        shared = ports.shared
+        shared, clock = state.ports.shared, state.ports.clock
         self._carrying: Carrying | None = None
         if shared is not None:
-            self._carrying = Carrying(shared.carrier, lease_seconds=shared.lease_seconds, clock=ports.clock)
-        self._clock = ports.clock
-        self._attempts = Attempts(registry, now=ports.clock.now)
-        self._registry = registry
+            self._carrying = Carrying(shared.carrier, lease_seconds=shared.lease_seconds, clock=clock)
+        self._clock = clock
+        self._attempts = Attempts(state.registry, now=clock.now)
+        self._registry = state.registry
         self._lookup = lookup
         self._outlines = outlines
         self._admission = admission
         self._supervisor = supervisor
-        self._tenure = tenure
+        self._tenure = state.tenure
         self._readiness = readiness
 
     async def submit(

@@ -25,6 +25,7 @@ from daemon.engine.promotions import Promotions
 from daemon.engine.readiness import Readiness
 from daemon.engine.recovery import answered, recover, report_lost
 from daemon.engine.registry import Registry
+from daemon.engine.state import EngineState
 from daemon.engine.supervisor import Supervisor
 from daemon.engine.takeover import Takeover
 from daemon.engine.tenure import Tenure
@@ -49,54 +50,29 @@ class Engine:
         self._readiness = Readiness()
         self._group = asyncio.TaskGroup()
         self._registry = Registry(max_ended=ports.limits.max_ended)
-        self._tenure = Tenure(None if ports.shared is None else ports.shared.sharing, clock=ports.clock)
+        tenure = Tenure(None if ports.shared is None else ports.shared.sharing, clock=ports.clock)
         self._checkpoints = Checkpoints(
             ports.sessions,
             records=ports.records,
             clock=ports.clock,
             meter=ports.meter,
             leave=self._leave,
-            number=self._tenure.number,
+            number=tenure.number,
         )
+        state = EngineState(ports=ports, registry=self._registry, checkpoints=self._checkpoints, tenure=tenure)
+        self._state = state
         self._freezes = Freezes(ports.freezes, ports.clock, audit=ports.audit, cluster=ports.cluster, meter=ports.meter)
         self._outlines = Outlines(ports)
         aliases, promotions = Aliases(ports.aliases), Promotions(ports.promotions)
-        self._supervisor = Supervisor(
-            ports,
-            registry=self._registry,
-            checkpoints=self._checkpoints,
-            freezes=self._freezes,
-            promotions=promotions,
-            tenure=self._tenure,
-            group=self._group,
-        )
-        self._admission = Admission(
-            ports,
-            registry=self._registry,
-            aliases=aliases,
-            promotions=promotions,
-            checkpoints=self._checkpoints,
-            supervisor=self._supervisor,
-            tenure=self._tenure,
-            group=self._group,
-        )
-        self._lookup = Lookup(
-            self._registry,
-            kept=self._checkpoints.kept,
-            records=ports.records,
-            aliases=aliases,
-            outlines=self._outlines,
-            tenure=self._tenure,
-            readiness=self._readiness,
-        )
+        self._supervisor = Supervisor(state, freezes=self._freezes, promotions=promotions, group=self._group)
+        self._admission = Admission(state, aliases=aliases, promotions=promotions, supervisor=self._supervisor, group=self._group)
+        self._lookup = Lookup(state, aliases=aliases, outlines=self._outlines, readiness=self._readiness)
         self._dispatcher = Dispatcher(
-            ports,
-            registry=self._registry,
+            state,
             lookup=self._lookup,
             outlines=self._outlines,
             admission=self._admission,
             supervisor=self._supervisor,
-            tenure=self._tenure,
             readiness=self._readiness,
         )
         self._tickers: list[Ticker] = []
@@ -225,7 +201,7 @@ class Engine:
         ports = self._ports
         await answered(ports, self._freezes.load)
         await answered(ports, self._outlines.load)
-        await report_lost(ports, self._checkpoints)
+        await report_lost(self._state)
         if ports.shared is None:
             await self._take_up(lambda release: True)
         self._readiness.recovered()
@@ -239,28 +215,17 @@ class Engine:
 
     async def _take_up(self, mine: Callable[[Release], bool]) -> None:
         """Go on with what was kept of these."""
-        await recover(
-            self._ports,
-            mine,
-            registry=self._registry,
-            checkpoints=self._checkpoints,
-            supervisor=self._supervisor,
-            tenure=self._tenure,
-        )
+        await recover(self._state, mine, supervisor=self._supervisor)
 
     def _share(self, shared: Shared, group: asyncio.TaskGroup) -> None:
         """What a replica does beside watching."""
         ports, sharing = self._ports, shared.sharing
         moves = Takeover(
             sharing,
-            self._tenure,
-            registry=self._registry,
-            checkpoints=self._checkpoints,
+            self._state,
             supervisor=self._supervisor,
             admissions=lambda: self._admission.tasks,
             recover=self._take_up,
-            meter=ports.meter,
-            recorder=ports.recorder,
             group=group,
         )
         group.create_task(sharing.run(moves), name="replicas")

@@ -13,15 +13,12 @@ from daemon import stored
 from daemon.engine.aliases import Aliases
 from daemon.engine.feed import view, whole_view
 from daemon.engine.keptforms import decode_record, record_of
-from daemon.engine.keptsessions import KeptSessions
 from daemon.engine.outlines import Outlines
 from daemon.engine.readiness import Readiness
-from daemon.engine.registry import Registry
 from daemon.engine.session import Session, owner_of
-from daemon.engine.tenure import Tenure
+from daemon.engine.state import EngineState
 from daemon.errors import CameToNothing, Elsewhere, NotFound
 from daemon.model import Record, ReleaseView, Stage, Verdict
-from daemon.ports.durable import Store
 
 _LOOK_SECONDS: Final = 1.0
 """How often it is looked whether another replica's release has its verdict, for each that waits."""
@@ -33,30 +30,24 @@ class Lookup:
     """Implements ``Verdicts``, and what of ``ReleaseService`` only reads.
 
     Args:
-        registry: what this replica has.
-        kept: sessions, also of other replicas.
-        records: of those that have ended.
         aliases: further ids of releases.
         outlines: announcements that wait for their arms.
     """
 
     def __init__(
         self,
-        registry: Registry,
+        state: EngineState,
         *,
-        kept: KeptSessions,
-        records: Store,
         aliases: Aliases,
         outlines: Outlines,
-        tenure: Tenure,
         readiness: Readiness,
     ) -> None:
-        self._registry = registry
-        self._kept = kept
-        self._records = records
+        self._registry = state.registry
+        self._kept = state.checkpoints.kept
+        self._records = state.ports.records
         self._aliases = aliases
         self._outlines = outlines
-        self._tenure = tenure
+        self._tenure = state.tenure
         self._readiness = readiness
 
     def views(self) -> Sequence[ReleaseView]:

@@ -19,10 +19,9 @@ from daemon.engine.dependencies import Ports
 from daemon.engine.keptforms import decode_record
 from daemon.engine.reasserting import GUARD_ENDED
 from daemon.engine.recording import header_of
-from daemon.engine.registry import Registry
 from daemon.engine.session import LastTick, Session
+from daemon.engine.state import EngineState
 from daemon.engine.supervisor import Supervisor
-from daemon.engine.tenure import Tenure
 from daemon.errors import TransientError, VerdictdError
 from daemon.model import Release, Stage, Verdict
 from daemon.ports.durable import Store
@@ -38,19 +37,12 @@ PATIENCE_SECONDS = 2.0
 """For recordings that a kill cut short: they must not keep the others waiting."""
 
 
-async def recover(
-    ports: Ports,
-    mine: Callable[[Release], bool],
-    *,
-    registry: Registry,
-    checkpoints: Checkpoints,
-    supervisor: Supervisor,
-    tenure: Tenure,
-) -> None:
+async def recover(state: EngineState, mine: Callable[[Release], bool], *, supervisor: Supervisor) -> None:
     """Take up every session that was kept and has not ended, of releases that are ``mine``, also at the end.
 
     Tries for ever while the store does not answer.
     """
+    ports, registry, checkpoints = state.ports, state.registry, state.checkpoints
     kept = await answered(ports, lambda: checkpoints.kept.load(mine))
     records = await answered(ports, lambda: _records(ports.records, [session.release_id for session in kept]))
     ended = {session.release_id for session in kept if _has_ended(session, records.get(session.release_id))}
@@ -62,7 +54,7 @@ async def recover(
             )
             checkpoints.remove(session.release_id)
     now = ports.clock.now()
-    open_ones = [tenure.marked(session, now=now) for session in kept if session.release_id not in ended]
+    open_ones = [state.tenure.marked(session, now=now) for session in kept if session.release_id not in ended]
     sessions = await checkpoints.kept.claimed(await _with_what_was_told(ports, checkpoints, open_ones))
     # In the order in which they came, so that a newer release of a service supersedes the older one, as it did or would have.
     sessions = [session for session in sessions if mine(session.release)]
@@ -115,8 +107,9 @@ def _split(ports: Ports, session: Session) -> bool:
     return ports.telemetry[ports.meshes[session.release.mesh].telemetry].split
 
 
-async def report_lost(ports: Ports, checkpoints: Checkpoints) -> None:
+async def report_lost(state: EngineState) -> None:
     """Say of which running releases nothing is kept any more: somebody has emptied the store."""
+    ports = state.ports
     lost = await answered(ports, ports.sessions.lost)
     records = await answered(ports, lambda: _records(ports.records, lost))
     for release_id in lost:
@@ -124,7 +117,7 @@ async def report_lost(ports: Ports, checkpoints: Checkpoints) -> None:
             gone = "it was being watched, and nothing is kept of it any more: it gets no verdict unless it is announced again"
             ports.meter.failed("recovery", VerdictdError(f"release {release_id}: {gone}"))
             log.error("a release is lost", extra={"release": release_id, "reason": gone})
-        checkpoints.remove(release_id)
+        state.checkpoints.remove(release_id)
 
 
 def _has_ended(session: Session, record: bytes | None) -> bool:

@@ -14,7 +14,6 @@ from typing import assert_never
 from daemon.aio.backoff import pauses
 from daemon.engine import deciding, fanout, lifecycle, strategies
 from daemon.engine.afterwards import Afterwards
-from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.completion import Completion
 from daemon.engine.containedrouter import ContainedRouter
 from daemon.engine.dependencies import Mesh, MeshCluster, Ports
@@ -22,10 +21,9 @@ from daemon.engine.fanout import FanOut
 from daemon.engine.freezing import Freezes
 from daemon.engine.outbox import Outbox
 from daemon.engine.promotions import Promotions
-from daemon.engine.registry import Registry
 from daemon.engine.reverting import Reverting
 from daemon.engine.session import Session
-from daemon.engine.tenure import Tenure
+from daemon.engine.state import EngineState
 from daemon.engine.weights import Weights
 from daemon.errors import NotFound, PermanentError, VerdictdError
 from daemon.logs import release_bound
@@ -44,18 +42,15 @@ class Supervisor:
 
     def __init__(
         self,
-        ports: Ports,
+        state: EngineState,
         *,
-        registry: Registry,
-        checkpoints: Checkpoints,
         freezes: Freezes,
         promotions: Promotions,
-        tenure: Tenure,
         group: asyncio.TaskGroup,
     ) -> None:
-        self._ports = ports
-        self._registry = registry
-        self._checkpoints = checkpoints
+        ports = self._ports = state.ports
+        registry = self._registry = state.registry
+        checkpoints = self._checkpoints = state.checkpoints
         self._group = group
         self._tasks: dict[str, asyncio.Task[None]] = {}
         looked_at = {name: _contained(mesh) for name, mesh in ports.meshes.items()}
@@ -91,7 +86,7 @@ class Supervisor:
                 supersede_rivals=self.supersede_rivals,
                 inherit=self._inherit,
             ),
-            tenure=tenure,
+            tenure=state.tenure,
             forget=self._forget,
         )
 

@@ -10,15 +10,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
-from daemon.engine.checkpoints import Checkpoints
-from daemon.engine.registry import Registry
 from daemon.engine.session import Session
+from daemon.engine.state import EngineState
 from daemon.engine.supervisor import Supervisor
-from daemon.engine.tenure import Tenure
 from daemon.model import Release
-from daemon.ports.service import Meter
 from daemon.ports.sharing import Sharing
-from daemon.recorder import Recorder
 
 Recover = Callable[[Callable[[Release], bool]], Awaitable[None]]
 """Takes up what was kept of releases of which the function says that they are ours."""
@@ -38,26 +34,22 @@ class Takeover:
     def __init__(
         self,
         sharing: Sharing,
-        tenure: Tenure,
+        state: EngineState,
         *,
-        registry: Registry,
-        checkpoints: Checkpoints,
         supervisor: Supervisor,
         admissions: Callable[[], list[asyncio.Task[str | Exception]]],
         recover: Recover,
-        meter: Meter,
-        recorder: Recorder | None,
         group: asyncio.TaskGroup,
     ) -> None:
         self._sharing = sharing
-        self._tenure = tenure
-        self._registry = registry
-        self._checkpoints = checkpoints
+        self._tenure = state.tenure
+        self._registry = state.registry
+        self._checkpoints = state.checkpoints
         self._supervisor = supervisor
         self._admissions = admissions
         self._recover = recover
-        self._meter = meter
-        self._recorder = recorder
+        self._meter = state.ports.meter
+        self._recorder = state.ports.recorder
         self._group = group
         self._held: frozenset[int] = frozenset()
         self._times = Counter[int]()

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 import yaml
 
-from tests.hand.istio_cluster import post
+from tests.hand.istio_cluster import delete, post
 from tests.mesh.kubelet import get, played_check
 from tests.packaging.chart import CHART, NAMESPACE, RELEASE, VARIANTS, asked, commands, helm, pods, variant
 from tests.packaging.manifests import Json, the
@@ -104,6 +104,24 @@ async def test_settings_that_only_the_daemon_knows_to_be_wrong_stop_the_installa
         assert answer.status == 404
     await asyncio.to_thread(helm, "uninstall", "wrong", "--namespace", NAMESPACE, kubeconfig=kubeconfig)
     assert await left_of(api, "wrong") == ["verdictd-check jobs"], "there to be read"
+
+
+async def test_a_daemon_that_the_plain_manifests_run_is_ended_before_the_chart_runs_another_beside_it(
+    api: KubeApiServer, kubeconfig: Path
+) -> None:
+    """One of 0.1 knows of no other, and gives way to none."""
+    await post(api, DEPLOYMENT.rpartition("/")[0], the("Deployment"))
+    words = ("install", "another", CHART, "--namespace", NAMESPACE, "--dry-run=server")
+    try:
+        done = await asyncio.to_thread(asked, *words, kubeconfig=kubeconfig)
+        assert done.returncode != 0
+        assert "deployment/verdictd in the namespace verdictd runs a daemon that Helm has not installed" in done.stderr
+        assert done.stderr.rstrip().endswith("kubectl -n verdictd delete deployment/verdictd")
+        assert (await asyncio.to_thread(asked, *words, "--set", "check.enabled=false", kubeconfig=kubeconfig)).returncode == 0
+    finally:
+        await delete(api, DEPLOYMENT)
+    done = await asyncio.to_thread(asked, *words, kubeconfig=kubeconfig)
+    assert done.returncode == 0, done.stderr
 
 
 async def test_upgrades_bind_and_expose_and_the_token_is_kept_as_the_volume_is_over_upgrades_and_what_is_uninstalled(

@@ -223,7 +223,7 @@ class Outline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     artifact: Text | None = None
     version: Text | None = None
     revision: Text | None = None
-    images: Annotated[tuple[Text, ...], Meta(max_length=64)] = ()
+    images: Annotated[tuple[Text, ...], Meta(max_length=512)] = ()
     initiated_by: Text | None = None
     baseline: ArmSpec | None = None
     canary: ArmSpec | None = None

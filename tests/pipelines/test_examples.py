@@ -13,11 +13,13 @@ import yaml
 from daemon import thinclient
 from daemon.cli.exits import Exit
 from daemon.cli.parser import build
+from daemon.errors import InvalidEvent
+from daemon.events.hearing import Hearing
 from daemon.http.gates.asking import Word
 from daemon.http.gates.flagger import YES
 from daemon.http.hooks.senders import SENDERS
 from daemon.http.hooks.understanding import Received
-from daemon.model import Outcome, Release
+from daemon.model import Outcome, Outline, Release
 from daemon.releasecheck import decode_release
 from tests.hand.api import serving
 from tests.pipelines.examples import (
@@ -123,17 +125,43 @@ def test_the_gates_templates_are_those_of_the_page_about_gates_where_they_are_as
     assert webhooks.keys() <= YES.keys()
 
 
-def test_argo_cd_s_template_filled_in_is_an_announcement() -> None:
+NEW = {"images": ["reg/proxy:9", "reg/checkout:2"], "revision": "4f2a", "initiated_by": "ana"}
+NOTHING = {"images": [], "revision": "", "initiated_by": ""}
+"""As the template's functions give it of an Application that has none of it."""
+SHORT = {"service": "checkout", "namespace": "shop"}
+
+
+@pytest.mark.parametrize(("applied", "revision", "initiated_by"), [(NEW, "4f2a", "ana"), (NOTHING, None, None)])
+@pytest.mark.parametrize("said", [RELEASE, {**SHORT, "artifact": "reg/checkout:2"}, SHORT])
+def test_argo_cd_s_template_filled_in_is_an_announcement(
+    applied: dict[str, Any], revision: str | None, initiated_by: str | None, said: dict[str, Any]
+) -> None:
     [config] = of_kind("argocd-notifications.yaml", "ConfigMap")
     body = yaml.safe_load(config["data"]["template.verdictd"])["webhook"]["verdictd"]["body"]
     filled = {".app.metadata.uid": "5f0e", ".app.status.operationState.startedAt": "2026-11-03T10:00:00Z"}
     for name, value in filled.items():
         body = body.replace(f"{{{{{name}}}}}", value)
-    body = body.replace('{{toJson (index .app.metadata.annotations "verdictd.io/release")}}', json.dumps(json.dumps(RELEASE)))
+    told = {
+        'index .app.metadata.annotations "verdictd.io/release"': json.dumps(said),
+        'dig "status" "summary" "images" list .app': applied["images"],
+        'dig "status" "operationState" "syncResult" "revision" "" .app': applied["revision"],
+        'dig "status" "operationState" "operation" "initiatedBy" "username" "" .app': applied["initiated_by"],
+    }
+    for name, value in told.items():
+        body = body.replace(f"{{{{toJson ({name})}}}}", json.dumps(value))
     assert "{{" not in body
     sender = SENDERS["template"]
-    [part] = sender.parts(Received(hook="argocd", headers={}, body=body.encode()))
-    assert sender.read(part).release == decode_release(RELEASE, path="$")
+    [part] = sender.parts(Received(hook="argocd", headers={}, body=body.encode(), hearing=Hearing(finds_arms=True)))
+    if said == SHORT and applied == NOTHING:
+        with pytest.raises(InvalidEvent, match="says neither what is new nor which versions to compare"):
+            sender.read(part)
+        return
+    found = sender.read(part).release
+    assert (found.service, found.revision, found.initiated_by) == ("checkout", revision, initiated_by)
+    if isinstance(found, Outline):
+        assert found.images == tuple(applied["images"])
+    else:
+        assert (found.baseline.subset, found.canary.subset) == ("v1", "v2")
     service = yaml.safe_load(config["data"]["service.webhook.verdictd"])
     assert service["url"].endswith("/hooks/argocd")
 

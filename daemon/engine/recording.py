@@ -40,13 +40,18 @@ class RecordingWriter:
         self._patience_seconds = patience_seconds
         self._thread = OwnThread("recordings")
         self._writing: asyncio.Task[list[VerdictdError]] | None = None
-        self._hangs = False
+        self._hangs = self._new = False
 
-    async def write(self, judged: Sequence[JudgedTick]) -> None:
-        """Write these ticks. Batches that come while an earlier one hangs are left out; the recorder notices the hole."""
-        if self._writing is not None and not self._writing.done():
+    def begin(self, judged: Sequence[JudgedTick]) -> None:
+        """Write these ticks from now on. Those that come while earlier ones hang are left out; the recorder notices the hole."""
+        if self._writing is None or self._writing.done():
+            self._writing, self._new = asyncio.ensure_future(self._thread.run(self._append, judged)), True
+
+    async def settle(self) -> None:
+        """Wait for what was begun last, and say what came of it; not for one that hangs already."""
+        if self._writing is None or not self._new:
             return
-        self._writing = asyncio.ensure_future(self._thread.run(self._append, judged))
+        self._new = False
         await asyncio.wait([self._writing], timeout=self._patience_seconds)
         if not self._writing.done():
             slow = f"no answer from the recordings' folder in {self._patience_seconds:g} s; ticks go unrecorded"

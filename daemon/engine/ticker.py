@@ -1,4 +1,4 @@
-"""The ticker of a telemetry source: all releases on it are sampled together and judged in one batch.
+"""The ticker of a telemetry source: all releases on it are sampled together, and judged some hundreds at a time.
 
 One tick is a function of the registry and a reading, testable without a clock. The loop around it keeps time: it never sleeps a
 drift into existence and, where a tick takes longer than its interval, skips ticks instead of queueing them.
@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
+from analyzers.judge import CHUNK
 from daemon.aio.clock import Clock
+from daemon.aio.turns import in_turns
 from daemon.engine import fitting, lifecycle
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.hindrances import hindrances, slowest
@@ -29,6 +31,8 @@ log = logging.getLogger(__name__)
 
 # Judging up to so many releases takes less time than handing them to a thread and back.
 _INLINE_BATCH = 32
+_A_PART = CHUNK
+"""Releases that are judged before the results of the first of them are in place."""
 
 
 class Ticker:
@@ -58,6 +62,7 @@ class Ticker:
         self._checkpoints = checkpoints
         self._clock = clock
         self._watch_clock = WatchClock(clock)
+        self._watches: dict[str, Watch] = {}
         self._meter = meter
         self._decided = decided
         self._waits = waits
@@ -113,46 +118,54 @@ class Ticker:
                 return
 
     async def tick(self) -> None:
-        """Sample every release that is due, judge the watched ones in one batch, and put the results in place."""
+        """Sample every release that is due, judge the watched ones, and put the results in place."""
         due = self._registry.sampled(self._meshes)
         if not due:
             self.standing.rests()
             self._meter.rests(self.name)
             return
         began = self._clock.monotonic()
-        readings = await self._read([self._watch(session) for session in due])
+        watches = [self._watch(session) async for session in in_turns(due)]
+        self._watches = {watch.release_id: watch for watch in watches}
+        readings = await self._read(watches)
         sampled_at = self._clock.monotonic()
         # The reading took a while: somebody may have decided, reverted or cancelled meanwhile.
         current = [(s, readings[s.release_id]) for s in self._registry.sampled(self._meshes) if s.release_id in readings]
         now = self._clock.now()
-        for session, reading in current:
-            self._see_aftermath(session, reading, now=now)
-        judged = await self._judge([(s, r) for s, r in current if s.stage is Stage.WATCHING])
-        self._place(judged)
+        async for session, reading in in_turns([one for one in current if one[0].stage is not Stage.WATCHING]):
+            if self._registry.is_current(session):
+                self._see_aftermath(session, reading, now=now)
+        judged: list[JudgedTick] = []
+        try:
+            await self._judge([(s, r) for s, r in current if s.stage is Stage.WATCHING], into=judged)
+        finally:  # also where it is stopped in the middle: what is in place is to be in the recording
+            if self._writer is not None:
+                self._writer.begin(judged)
         self._meter.round(
             self.name,
             releases=len(due),
             sampling_seconds=sampled_at - began,
             judging_seconds=self._clock.monotonic() - sampled_at,
         )
-        self._say(readings.values(), judged)
+        await self._say(readings.values(), judged)
         if self._writer is not None:
-            await self._writer.write(judged)
-        self._checkpoint(judged)
-        self._fit(judged)
+            await self._writer.settle()
+        await self._checkpoint(judged)
+        await self._fit(judged)
 
     async def written(self, *, seconds: float) -> None:
         """Wait at most so long for the recordings, once no tick follows."""
         if self._writer is not None:
             await self._writer.written(seconds=seconds)
 
-    def _say(self, readings: Iterable[Reading], judged: Sequence[JudgedTick]) -> None:
+    async def _say(self, readings: Iterable[Reading], judged: Sequence[JudgedTick]) -> None:
         """How samples come, for whoever looks at the daemon; once for each release and kind, what keeps it from being judged."""
         if (cadence := slowest(reading.cadence for reading in readings)) is not None:
             self._meter.cadence(self.name, cadence)
-        for item in judged:
-            before = hindrances(item.due.session)
-            for kind, sentence in hindrances(item.after).items() if item.after.decision is None else ():
+        async for item in in_turns(judged):
+            found = hindrances(item.after) if item.after.decision is None else {}
+            before = hindrances(item.due.session) if found else {}
+            for kind, sentence in found.items():
                 if kind not in before:
                     log.warning("a release cannot be judged so", extra={"release": item.after.release_id, "reason": sentence})
 
@@ -174,24 +187,31 @@ class Ticker:
         gap = Reading(seconds=0.0, gap=missing)
         return {watch.release_id: readings.get(watch.release_id, gap) for watch in watches}
 
-    async def _judge(self, watching: Sequence[tuple[Session, Reading]]) -> list[JudgedTick]:
+    async def _judge(self, watching: Sequence[tuple[Session, Reading]], *, into: list[JudgedTick]) -> None:
+        """Some at a time, each with its results in place before the next are looked at: nothing stands before a revert."""
         times = self._watch_clock.now([session for session, _ in watching])
-        batch = [Due(session=s, reading=self._weighed(s, r), now=now) for (s, r), now in zip(watching, times, strict=True)]
-        if len(batch) <= _INLINE_BATCH:
-            judged = judge(batch, now=self._clock.now)
-        else:
-            judged = await asyncio.to_thread(judge, batch, now=self._clock.now)
-        for one in judged:
-            session = one.due.session
-            self._meter.ticked(self._watch(session), one.due.reading, one.ruling)
-            if one.error is not None:
-                self._meter.failed("judge", one.error)
-        return judged
+        for begin in range(0, len(watching), _A_PART):
+            part = zip(watching[begin : begin + _A_PART], times[begin : begin + _A_PART], strict=True)
+            # Others had their turn meanwhile: a command, say.
+            still = [(s, r, now) for (s, r), now in part if self._registry.is_current(s)]
+            batch = [Due(session=s, reading=self._weighed(s, r), now=now) async for s, r, now in in_turns(still)]
+            if not batch:
+                continue
+            if len(batch) <= _INLINE_BATCH:
+                results = judge(batch, now=self._clock.now)
+            else:
+                results = await asyncio.to_thread(judge, batch, now=self._clock.now)
+            into += results
+            await self._place(results)
 
     def _watch(self, session: Session) -> Watch:
+        """What telemetry is told of it: the same value as long as nothing of it has changed, so that nobody need look twice."""
         pods = None if self._weights is None else self._weights.pods(session.release_id)
+        known = self._watches.get(session.release_id)
+        if known is not None and known.release is session.release and known.policy is session.policy and known.pods is pods:
+            return known
         policy = session.policy
-        return Watch(
+        watch = self._watches[session.release_id] = Watch(
             release_id=session.release_id,
             release=session.release,
             failures=policy.failures,
@@ -199,6 +219,7 @@ class Ticker:
             pods=pods,
             alone=session.after is not None,
         )
+        return watch
 
     def _weighed(self, session: Session, reading: Reading) -> Reading:
         """The reading with the route's weight during the time that it covers, where the telemetry has not brought it."""
@@ -208,28 +229,33 @@ class Ticker:
         weight = self._weights.of(session.release_id, since=until - reading.seconds, until=until)
         return reading if weight is None else msgspec.structs.replace(reading, weight=weight)
 
-    def _place(self, judged: Sequence[JudgedTick]) -> None:
+    async def _place(self, judged: Sequence[JudgedTick]) -> None:
         """Decided ones first: nothing stands before a revert."""
-        for item in sorted(judged, key=lambda j: j.after.decision is None):
-            if not self._registry.is_current(item.due.session):
+        async for item in in_turns(sorted(judged, key=lambda j: j.after.decision is None)):
+            session = item.due.session
+            self._meter.ticked(self._watch(session), item.due.reading, item.ruling)
+            if item.error is not None:
+                self._meter.failed("judge", item.error)
+            if not self._registry.is_current(session):
                 continue
             self._registry.put(item.after)
             if item.after.decision is not None:
                 self._decided(item.after)
-            elif item.after.waits_until is not None and item.due.session.waits_until is None:
+            elif item.after.waits_until is not None and session.waits_until is None:
                 self._waits(item.after.release_id)
 
-    def _checkpoint(self, judged: Sequence[JudgedTick]) -> None:
+    async def _checkpoint(self, judged: Sequence[JudgedTick]) -> None:
         """After the recording, which then knows every tick that a checkpoint knows. Decided ones are kept by their task."""
-        for item in judged:
+        async for item in in_turns(judged):
             if item.after.decision is None and self._registry.is_current(item.after):
                 self._checkpoints.save(item.after)
 
-    def _fit(self, judged: Sequence[JudgedTick]) -> None:
+    async def _fit(self, judged: Sequence[JudgedTick]) -> None:
         """Last of all, since it decides nothing: what the buckets of a few releases cannot tell of their policies."""
         current = (item.after for item in judged if self._registry.is_current(item.after))
-        for session in fitting.due(current):
-            self._registry.put(fitting.looked(session))
+        async for session in in_turns(fitting.due(current)):
+            if self._registry.is_current(session):
+                self._registry.put(fitting.looked(session))
 
     def _see_aftermath(self, session: Session, reading: Reading, *, now: float) -> None:
         after = lifecycle.aftermath(session, reading, now=now)

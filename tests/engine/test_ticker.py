@@ -127,6 +127,69 @@ async def test_a_word_spoken_in_the_middle_of_the_judging_stands(monkeypatch: py
     assert shop.decided == []
 
 
+async def test_what_is_decided_is_handed_on_before_the_next_releases_are_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = Workshop(HandTelemetry([healthy(), failing(200)]))
+    monkeypatch.setattr(ticker, "_A_PART", 2)
+    decided_before: list[int] = []
+    judged = judge
+
+    def watched(batch: Sequence[Due], *, now: Callable[[], float]) -> list[JudgedTick]:
+        decided_before.append(len(shop.decided))
+        return judged(batch, now=now)
+
+    monkeypatch.setattr(ticker, "judge", watched)
+    for number in range(5):
+        shop.watch(f"web-{number}")
+    while not shop.decided:
+        decided_before.clear()
+        shop.scene.clock.time += 1
+        await shop.ticker.tick()
+    assert decided_before == [0, 2, 4]
+    assert [one.release_id for one in shop.decided] == [f"web-{number}" for number in range(5)]
+
+
+async def test_a_word_spoken_while_others_were_judged_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = Workshop(HandTelemetry([healthy()]))
+    monkeypatch.setattr(ticker, "_A_PART", 1)
+    judged: list[str] = []
+
+    def commanding(batch: Sequence[Due], *, now: Callable[[], float]) -> list[JudgedTick]:
+        judged.extend(due.session.release_id for due in batch)
+        session = shop.registry.get("web-1")
+        if session.decision is None:
+            shop.registry.put(deciding.commanded(session, Command(command="cancel", by="ada"), now=now()))
+        return judge(batch, now=now)
+
+    monkeypatch.setattr(ticker, "judge", commanding)
+    for number in range(3):
+        shop.watch(f"web-{number}")
+    await shop.ticker.tick()
+    assert judged == ["web-0", "web-2"]
+    assert (shop.registry.get("web-1").ticks, shop.registry.get("web-1").stage) == (0, Stage.PUBLISHING)
+
+
+async def test_what_is_in_place_is_recorded_also_where_it_is_stopped_before_all_are_judged(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    recorder = Recorder(tmp_path)
+    shop = Workshop(HandTelemetry([healthy()]), recorder=recorder)
+    monkeypatch.setattr(ticker, "_A_PART", 1)
+
+    def stopped(batch: Sequence[Due], *, now: Callable[[], float]) -> list[JudgedTick]:
+        if batch[0].session.release_id == "web-1":
+            raise asyncio.CancelledError
+        return judge(batch, now=now)
+
+    monkeypatch.setattr(ticker, "judge", stopped)
+    for number in range(2):
+        shop.watch(f"web-{number}")
+    with pytest.raises(asyncio.CancelledError):
+        await shop.ticker.tick()
+    await shop.ticker.written(seconds=60.0)
+    assert shop.registry.get("web-0").ticks == 1
+    assert len(recorder.path("web-0").read_text().splitlines()) == 2
+
+
 async def test_missed_ticks_are_skipped_and_the_ticks_do_not_drift() -> None:
     shop = Workshop(HandTelemetry([gap()]))
     shop.watch("web-1")

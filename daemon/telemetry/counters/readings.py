@@ -224,9 +224,10 @@ class CounterState:
 
     def open(self, watches: Sequence[Watch]) -> None:
         """Remember the counters of these. A release that is not what it was, or is known by other labels, begins anew."""
-        told = {watch.release_id: self._by(watch.release_id) for watch in watches}
+        changed = [watch for watch in watches if self._watches.get(watch.release_id) is not watch]
+        told = {watch.release_id: self._by(watch.release_id) for watch in changed}
         self._index.watch(watches)
-        for watch in watches:
+        for watch in changed:
             release_id, known = watch.release_id, self._watches.get(watch.release_id)
             same = known is not None and (known.release is watch.release or known.release == watch.release)
             if not same or told[release_id] != self._by(release_id):

@@ -307,7 +307,7 @@ class SeriesIndex:
 
 def _same(known: Watch | None, watch: Watch) -> bool:
     """Whether it is a watch of the same release and the same pods."""
-    return (
+    return known is watch or (
         known is not None
         and (known.release is watch.release or known.release == watch.release)
         and (known.pods is watch.pods or known.pods == watch.pods)

@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -107,8 +108,8 @@ async def test_of_a_flood_what_was_answered_is_on_the_stream_once_though_the_bro
 
 
 @asynccontextmanager
-async def daemon(broker: Broker, folder: Path, port: int) -> AsyncIterator[DaemonApi]:
-    """The whole daemon, with a mesh that it never reaches, and a hook."""
+async def daemon(broker: Broker, folder: Path, port: int, *, hooks: dict[str, Any] | None = None) -> AsyncIterator[DaemonApi]:
+    """The whole daemon, with a mesh that it never reaches, and a hook, or these."""
     settings = settings_of(
         {
             "nats": {"url": broker.url},
@@ -117,7 +118,7 @@ async def daemon(broker: Broker, folder: Path, port: int) -> AsyncIterator[Daemo
             "meshes": {
                 "edge": {"kind": "envoy", "telemetry": "t", "routes_file": str(folder / "rds"), "admin": "http://127.0.0.1:9"}
             },
-            "hooks": {"ci": {"sender": "cloudevents"}},
+            "hooks": hooks or {"ci": {"sender": "cloudevents"}},
         },
         source="test",
         environ={},

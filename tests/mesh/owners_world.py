@@ -130,7 +130,7 @@ async def argo_release(
     canary: Json = {"canaryService": "web-canary", "stableService": "web-stable", "trafficRouting": routing}
     canary |= {"analysis": analysis} if analysis is not None else {}
     strategy = {"canary": {**canary, "steps": [{"setWeight": 10}, {"pause": {}}, {"setWeight": 50}, {"pause": {}}]}}
-    await create(api, ROLLOUTS, namespace, {"metadata": {"name": "web"}, "spec": {**_workload("v1"), "strategy": strategy}})
+    await create(api, ROLLOUTS, namespace, {"metadata": {"name": "web"}, "spec": {**workload("v1"), "strategy": strategy}})
 
     async def rollout() -> Json:
         return await kube.get(ROLLOUTS, namespace=namespace, name="web")
@@ -141,7 +141,7 @@ async def argo_release(
 
     await _until(lambda status: status.get("phase") == "Healthy", rollout)
     async with watched(api, namespace) as weights:
-        await merge(api, ROLLOUTS.path(namespace=namespace, name="web"), {"spec": {"template": _workload("v2")["template"]}})
+        await merge(api, ROLLOUTS.path(namespace=namespace, name="web"), {"spec": {"template": workload("v2")["template"]}})
         await weights.until(lambda seen: seen.now == 10)
         await _until(lambda status: status.get("phase") == "Paused", rollout)
         yield Owned(release=arms_release(namespace), weights=weights, owner=rollout, tick=tick)
@@ -155,7 +155,7 @@ async def flagger_release(
     await _namespace(api, namespace, baseline="web-primary", canary="web-canary")
     for resource, item in beside:
         await create(api, resource, namespace, item)
-    await create(api, DEPLOYMENTS, namespace, {"metadata": {"name": "web"}, "spec": _workload("v1")})
+    await create(api, DEPLOYMENTS, namespace, {"metadata": {"name": "web"}, "spec": workload("v1")})
     analysis = {"interval": "600s", "threshold": 3, "maxWeight": 50, "stepWeight": 10, "metrics": [], **(analysis or {})}
     spec = {
         "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
@@ -175,7 +175,7 @@ async def flagger_release(
 
     await _ticked(tick, lambda status: status.get("phase") == "Initialized", canary)
     async with watched(api, namespace) as weights:
-        await merge(api, DEPLOYMENTS.path(namespace=namespace, name="web"), {"spec": {"template": _workload("v2")["template"]}})
+        await merge(api, DEPLOYMENTS.path(namespace=namespace, name="web"), {"spec": {"template": workload("v2")["template"]}})
         await _ticked(tick, lambda status: status.get("canaryWeight") == 10, canary)
         yield Owned(release=arms_release(namespace, baseline="web-primary"), weights=weights, owner=canary, tick=tick)
 
@@ -260,7 +260,7 @@ def arms_release(namespace: str, *, baseline: str = "web-stable") -> Release:
     return Release(service="web", namespace=namespace, baseline=ArmSpec(service=baseline), canary=ArmSpec(service="web-canary"))
 
 
-def _workload(version: str) -> Json:
+def workload(version: str) -> Json:
     """Spec of a Rollout or a Deployment."""
     container = {"name": "web", "image": f"example.com/web:{version}"}
     template = {"metadata": {"labels": _LABELS}, "spec": {"containers": [container]}}

@@ -12,7 +12,7 @@ import msgspec
 
 from analyzers.judge import CHUNK
 from daemon.aio.clock import Clock
-from daemon.aio.turns import in_turns
+from daemon.aio.stretches import in_stretches
 from daemon.engine import fitting, lifecycle
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.hindrances import hindrances, slowest
@@ -125,14 +125,14 @@ class Ticker:
             self._meter.rests(self.name)
             return
         began = self._clock.monotonic()
-        watches = [self._watch(session) async for session in in_turns(due)]
+        watches = [self._watch(session) async for session in in_stretches(due)]
         self._watches = {watch.release_id: watch for watch in watches}
         readings = await self._read(watches)
         sampled_at = self._clock.monotonic()
         # The reading took a while: somebody may have decided, reverted or cancelled meanwhile.
         current = [(s, readings[s.release_id]) for s in self._registry.sampled(self._meshes) if s.release_id in readings]
         now = self._clock.now()
-        async for session, reading in in_turns([one for one in current if one[0].stage is not Stage.WATCHING]):
+        async for session, reading in in_stretches([one for one in current if one[0].stage is not Stage.WATCHING]):
             if self._registry.is_current(session):
                 self._see_aftermath(session, reading, now=now)
         judged: list[JudgedTick] = []
@@ -162,7 +162,7 @@ class Ticker:
         """How samples come, for whoever looks at the daemon; once for each release and kind, what keeps it from being judged."""
         if (cadence := slowest(reading.cadence for reading in readings)) is not None:
             self._meter.cadence(self.name, cadence)
-        async for item in in_turns(judged):
+        async for item in in_stretches(judged):
             found = hindrances(item.after) if item.after.decision is None else {}
             before = hindrances(item.due.session) if found else {}
             for kind, sentence in found.items():
@@ -194,7 +194,7 @@ class Ticker:
             part = zip(watching[begin : begin + _A_PART], times[begin : begin + _A_PART], strict=True)
             # Others had their turn meanwhile: a command, say.
             still = [(s, r, now) for (s, r), now in part if self._registry.is_current(s)]
-            batch = [Due(session=s, reading=self._weighed(s, r), now=now) async for s, r, now in in_turns(still)]
+            batch = [Due(session=s, reading=self._weighed(s, r), now=now) async for s, r, now in in_stretches(still)]
             if not batch:
                 continue
             if len(batch) <= _INLINE_BATCH:
@@ -231,7 +231,7 @@ class Ticker:
 
     async def _place(self, judged: Sequence[JudgedTick]) -> None:
         """Decided ones first: nothing stands before a revert."""
-        async for item in in_turns(sorted(judged, key=lambda j: j.after.decision is None)):
+        async for item in in_stretches(sorted(judged, key=lambda j: j.after.decision is None)):
             session = item.due.session
             self._meter.ticked(self._watch(session), item.due.reading, item.ruling)
             if item.error is not None:
@@ -246,14 +246,14 @@ class Ticker:
 
     async def _checkpoint(self, judged: Sequence[JudgedTick]) -> None:
         """After the recording, which then knows every tick that a checkpoint knows. Decided ones are kept by their task."""
-        async for item in in_turns(judged):
+        async for item in in_stretches(judged):
             if item.after.decision is None and self._registry.is_current(item.after):
                 self._checkpoints.save(item.after)
 
     async def _fit(self, judged: Sequence[JudgedTick]) -> None:
         """Last of all, since it decides nothing: what the buckets of a few releases cannot tell of their policies."""
         current = (item.after for item in judged if self._registry.is_current(item.after))
-        async for session in in_turns(fitting.due(current)):
+        async for session in in_stretches(fitting.due(current)):
             if self._registry.is_current(session):
                 self._registry.put(fitting.looked(session))
 

@@ -1,12 +1,10 @@
-"""Lists: a page at a time, and with turns for everybody else while they are looked through.
+"""Lists: a page at a time.
 
 The cursor of a page is the place of its last entry, so that whatever comes and goes in between, no page skips or repeats one.
 """
 
-import asyncio
 import math
-from collections.abc import AsyncIterator, Iterable
-from typing import Final, TypeVar
+from typing import Final
 
 from aiohttp import web
 
@@ -16,8 +14,6 @@ from daemon.http.endpoint import Parameter
 
 PAGE: Final = 100
 LONGEST_PAGE: Final = 1000
-_AT_ONCE = 100
-"""Entries looked at before the event loop gets its turn: a millisecond."""
 
 PARAMETERS: Final = (
     Parameter(
@@ -36,8 +32,6 @@ PARAMETERS: Final = (
 
 Place = tuple[float, str]
 """Seconds since 1970 and an id; by it a list is ordered, the newest first."""
-
-_T = TypeVar("_T")
 
 
 def limit(request: web.Request) -> int:
@@ -70,14 +64,6 @@ def after(request: web.Request) -> Place | None:
 def cursor(place: Place) -> str:
     """What leads to the page after this place."""
     return f"{place[0]!r},{place[1]}"
-
-
-async def in_turns(entries: Iterable[_T]) -> AsyncIterator[_T]:
-    """The same, with turns for the event loop in between: there may be thousands, and a revert must not wait for them."""
-    for number, entry in enumerate(entries, start=1):
-        yield entry
-        if number % _AT_ONCE == 0:
-            await asyncio.sleep(0)
 
 
 def _no_cursor(text: str) -> InvalidInput:

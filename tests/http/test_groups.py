@@ -8,6 +8,7 @@ from http import HTTPStatus
 import msgspec
 from aiohttp import web
 
+from daemon.aio.stretches import in_stretches
 from daemon.http import intake, paging
 from daemon.http.api import GROUPS
 from daemon.http.endpoint import JSON, TEXT, ApiPorts, Endpoint, Group, Parameter, reply
@@ -53,7 +54,7 @@ def endpoints(ports: ApiPorts) -> Sequence[Endpoint]:
     async def listing(request: web.Request) -> web.StreamResponse:
         limit, after = paging.limit(request), paging.after(request)
         page: list[tuple[paging.Place, Flag]] = []
-        async for number, flag in paging.in_turns(reversed(list(enumerate(shown)))):
+        async for number, flag in in_stretches(reversed(list(enumerate(shown)))):
             place = float(number), flag.colour
             if after is None or place < after:
                 page.append((place, flag))

@@ -89,7 +89,7 @@ def test_what_is_wrong_is_said_with_its_path_and_the_fix(there: list[str], own: 
 
 async def test_it_is_opened_as_the_source_of_its_name() -> None:
     settings = read("istio", "gamma", namespaces=["shop"])
-    stores = {name: MemoryStore() for name in ("routes", "updates", "serving", "questions", "awaited")}
+    stores = {name: MemoryStore() for name in ("routes", "updates", "serving", "questions", "awaited", "lapsed")}
     bus: Any = SimpleNamespace(events=HandEvents(), cdevents=object(), dead_letters=object(), **stores)
     clients = {name: KubeClient(cluster) for name, cluster in settings.clusters.items()}
     given = ConnectorContext(settings=settings, bus=bus, clock=SystemClock(), kubes=clients)

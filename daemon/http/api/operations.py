@@ -15,10 +15,10 @@ from prometheus_client.exposition import choose_encoder
 
 from config.settings import Scope
 from daemon import thinclient
+from daemon.aio.stretches import in_stretches
 from daemon.http.endpoint import JSON, TEXT, ApiPorts, Endpoint, Group, reply
 from daemon.http.guard import Open
 from daemon.http.openapi import DOCUMENT
-from daemon.http.paging import in_turns
 from daemon.http.problems import Handler
 
 
@@ -102,7 +102,7 @@ class _Operations:
         """
         async with self._one_scrape:
             # The service belongs to the event loop: it is asked here, and only the numbers go to the thread.
-            stages = {view.id: view.stage async for view in in_turns(self._ports.releases.views())}
+            stages = {view.id: view.stage async for view in in_stretches(self._ports.releases.views())}
             self._ports.metrics.set_stages(stages)
             self._ports.metrics.set_frozen(freeze.namespace or "" for freeze in self._ports.freezes.freezes)
             found = self._ports.readiness()

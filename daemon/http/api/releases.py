@@ -7,6 +7,7 @@ import msgspec
 from aiohttp import web
 
 from config.errors import one_of
+from daemon.aio.stretches import in_stretches
 from daemon.errors import InvalidInput, NotFound, Refused, Unavailable
 from daemon.http import intake, paging
 from daemon.http.api import examples
@@ -160,7 +161,7 @@ class _Releases:
             raise InvalidInput(f"{stage[:40]!r} is no stage", path="?stage", fix=f"use {one_of(Stage)}")
         limit, after = paging.limit(request), paging.after(request)
         page: list[ReleaseView] = []
-        async for view in paging.in_turns(await self._service.all_views()):
+        async for view in in_stretches(await self._service.all_views()):
             if (
                 (after is None or _place(view) < after)
                 and service in {None, view.release.service}

@@ -72,7 +72,9 @@ async def test_every_example_is_answered_well_and_its_deployments_to_us_are_one_
     assert all("; " in one.answer["reason"] for one in others)
     commit, number = DEPLOYMENTS[form]
     told = GitHubDeployment(repository=REPOSITORY, deployment=number)
-    assert kept.release == Outline(service="Hello-World", namespace="shop", cluster="prod", revision=commit, github=told)
+    assert kept.release == Outline(
+        service="Hello-World", namespace="shop", cluster="prod", revision=commit, initiated_by="Codertocat", github=told
+    )
 
 
 async def test_what_a_deployment_s_maker_put_into_its_payload_is_the_release(hook: WriteHook) -> None:
@@ -88,6 +90,8 @@ async def test_what_a_deployment_s_maker_put_into_its_payload_is_the_release(hoo
         canary=ArmSpec(subset="v2"),
         weight=10,
         artifact=commit,
+        revision=commit,
+        initiated_by="Codertocat",
         github=told,
     )
     [release_id] = {one.answer.get("release") for one in deliveries if one.is_deployment}

@@ -13,7 +13,7 @@ STRETCH_SECONDS: Final = 0.005
 T = TypeVar("T")
 
 
-async def in_turns(items: Iterable[T]) -> AsyncIterator[T]:
+async def in_stretches(items: Iterable[T]) -> AsyncIterator[T]:
     """Each of them; others have their turn between two, where the ones before took long. What is known may have changed then."""
     since = time.perf_counter()
     for item in items:

@@ -124,7 +124,11 @@ class ContainedRouter:
         """Note what a patch will change beside what is done in the block, and a moment longer where that is not enough."""
         is_over = asyncio.Event()
         async with background(self._note_plan(release, located, is_over)):
-            yield
+            try:
+                yield
+            finally:
+                if is_over.is_set():  # also where the block was given up
+                    self.noted.set()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(NOTED_WITHIN_SECONDS):
                     await is_over.wait()

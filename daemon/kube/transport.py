@@ -7,9 +7,11 @@ so it happens in a thread, at the first connection.
 
 import asyncio
 import os
+import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import yaml
@@ -19,6 +21,8 @@ from daemon.errors import Forbidden, NotFound, Refused, TimedOut, Unavailable
 
 _IN_CLUSTER = "KUBERNETES_SERVICE_HOST"
 _CONNECT_SECONDS = 3.0
+_READ_BYTES = 2 * 1024 * 1024
+"""A line of a watch, which is an object, is to fit into it."""
 
 
 class Transport:
@@ -95,16 +99,34 @@ async def connect(settings: Kubernetes) -> Transport:
                 await kubernetes.config.load_kube_config(
                     config_file=path, context=settings.context, client_configuration=configuration
                 )
+        configuration.proxy = configuration.proxy or _proxy_for(configuration.host)
         # Building the client reads certificates from files, and cannot be made in a thread: its session wants the loop.
         api = kubernetes.client.ApiClient(configuration)
     except (kubernetes.config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, KeyError) as error:
         raise Refused(f"the credentials for Kubernetes cannot be used: {error}") from error
-    # Its session follows redirects, and cannot be told not to but at this place.
+    _take_session(api.rest_client)
+    return Transport(api)
+
+
+def _take_session(rest: Any) -> None:
+    """Give the rest layer a session of ours on its connector.
+
+    Its own follows redirects, and cannot be told not to elsewhere; and it asks the environment for a proxy and ``~/.netrc`` for a
+    password at every question, each in a thread, which a revert would have to wait for.
+    """
     tracing = aiohttp.TraceConfig()
     tracing.on_request_redirect.append(_refuse_redirect)
-    tracing.freeze()
-    api.rest_client.pool_manager.trace_configs.append(tracing)
-    return Transport(api)
+    theirs: aiohttp.ClientSession = rest.pool_manager
+    rest.pool_manager = aiohttp.ClientSession(connector=theirs.connector, trace_configs=[tracing], read_bufsize=_READ_BYTES)
+    theirs.detach()
+
+
+def _proxy_for(host: str) -> str | None:
+    """What the environment says of a proxy for this server: ``HTTPS_PROXY`` and ``NO_PROXY``, in either case."""
+    parts = urlsplit(host)
+    if urllib.request.proxy_bypass_environment(parts.hostname or ""):  # type: ignore[attr-defined]  # typeshed lacks it
+        return None
+    return urllib.request.getproxies_environment().get(parts.scheme)
 
 
 async def _refuse_redirect(_session: aiohttp.ClientSession, _context: object, seen: aiohttp.TraceRequestRedirectParams) -> None:

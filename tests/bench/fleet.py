@@ -42,6 +42,13 @@ def release(number: int) -> Release:
     return Release(service=name, namespace=namespace, mesh="istio", baseline=ArmSpec(subset="v1"), canary=ArmSpec(subset="v2"))
 
 
+def route(number: int) -> tuple[str, Json]:
+    """Where its VirtualService is, and what it is at first: some of the traffic is the canary's."""
+    name, namespace = place(number)
+    collection, item = next((where, one) for where, one in _objects(name, namespace) if one["kind"] == "VirtualService")
+    return f"{collection}/{name}", item
+
+
 async def create(api: KubeApiServer, releases: int) -> None:
     """All objects of so many services; their pods run and are ready."""
     places = asyncio.Semaphore(_AT_A_TIME)

@@ -22,7 +22,8 @@ import msgspec
 
 from daemon.demo.children import child
 from daemon.model import Record
-from tests.bench import fleet
+from tests.bench import bareloop, fleet
+from tests.bench.bareloop import FIRST, Bare
 from tests.bench.figures import Figure, percentile, spread, table
 from tests.bench.loadseen import Seen, seen
 from tests.hand.daemons import DaemonApi
@@ -104,7 +105,9 @@ class _Run:
         before = await seen(self.daemon, self.api)
         self.standin.failing = time.time()
         records = await self._records(ids)
-        return [*accepting, *holding, *self._of_reverting(records, before, await seen(self.daemon, self.api))]
+        after = await seen(self.daemon, self.api)
+        bare = await bareloop.shared_out(self.api, range(self.releases))
+        return [*accepting, *holding, *self._of_reverting(records, before, after, bare)]
 
     def _of_accepting(self, began: Seen, located: Seen, *, seconds: float) -> list[Figure]:
         n, cpu = self.releases, located.since(began, "process_cpu_seconds_total")
@@ -132,18 +135,22 @@ class _Run:
             self._figure("memory, MiB", f"{self.most_memory / _MIB:.0f}", "1024 at 5000"),
         ]
 
-    def _of_reverting(self, records: Sequence[Record], before: Seen, after: Seen) -> list[Figure]:
+    def _of_reverting(self, records: Sequence[Record], before: Seen, after: Seen, bare: Bare) -> list[Figure]:
         marks = [{mark.step: mark.at for mark in record.marks} for record in records]
         taken = [one for one in marks if "patch_acknowledged" in one]
         waits = [one["patch_acknowledged"] - one["decided"] for one in taken] or [float("nan")]
         began = min((one["decided"] for one in taken), default=0.0)
-        first, span = (end((one["patch_acknowledged"] - began for one in taken), default=0.0) for end in (min, max))
+        since = sorted(one["patch_acknowledged"] - began for one in taken) or [float("nan")]
+        first = f"{since[0]:.2f} .. {since[-1]:.2f}, {FIRST} of them by {since[min(FIRST, len(since)) - 1]:.3f}"
         measured = f"{spread(waits, digits=2)}, p99 {percentile(waits, 0.99):.2f}"
         parts = f"{len(taken)} of {self.releases} taken back"
         cpu = f"{after.since(before, 'process_cpu_seconds_total'):.1f} CPU s until the last record; {after.asked_since(before)[1]}"
+        beside = f"the last after {bare.seconds[-1]:.2f} s, {FIRST} by {bare.seconds[min(FIRST, self.releases) - 1]:.3f}"
         return [
             self._figure("all fail at once: decision to acknowledged patch, s", measured, "all <= 15", parts),
-            self._figure("first and last patch after the first decision, s", f"{first:.2f} .. {span:.1f}", "", cpu),
+            self._figure("first and last patch after the first decision, s", first, f"{FIRST} by 0.05", cpu),
+            self._figure("the same in times of a bare loop", f"{since[-1] / bare.seconds[-1]:.2f}", "<= 1.3", beside),
+            self._figure("the loop's lag meanwhile", after.lag_since(before), "never > 20 ms"),
         ]
 
     def _figure(self, what: str, measured: str, goal: str, parts: str = "") -> Figure:

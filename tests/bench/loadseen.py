@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.hand.daemons import DaemonApi
 from tests.servers.kube_apiserver import KubeApiServer
 
-_ASKED = re.compile(r'apiserver_request_total\{[^}]*resource="(\w+)"[^}]*verb="(LIST|GET)"[^}]*\} (\S+)')
+_ASKED = re.compile(r'apiserver_request_total\{[^}]*resource="(\w+)"[^}]*verb="(LIST|GET|PATCH)"[^}]*\} (\S+)')
 _OF_RELEASES = ("verdictd_release_", "verdictd_leg_")
 
 
@@ -53,15 +53,15 @@ async def seen(daemon: DaemonApi, api: KubeApiServer | None = None) -> Seen:
             values[f"{sample.name}<={bound}" if bound else sample.name] += sample.value  # type: ignore[assignment]  # a float
             if sample.name == "verdictd_releases":
                 stages[sample.labels["stage"]] = sample.value
-    return Seen(at=time.monotonic(), values=values, stages=stages, asked=Counter() if api is None else await _asked(api))
+    return Seen(at=time.monotonic(), values=values, stages=stages, asked=Counter() if api is None else await asked_of(api))
 
 
 def _is_of_a_release(line: str) -> bool:
     return line.startswith(_OF_RELEASES) or (line.startswith("#") and line.split(" ")[2].startswith(_OF_RELEASES))
 
 
-async def _asked(api: KubeApiServer) -> Counter[str]:
-    """The API server's own questions to itself are among them, and few."""
+async def asked_of(api: KubeApiServer) -> Counter[str]:
+    """All questions to it so far by verb and kind; its own to itself are among them, and few."""
     async with api.session() as session, session.get("/metrics") as answer:
         found: Counter[str] = Counter()
         for resource, verb, count in _ASKED.findall(await answer.text()):

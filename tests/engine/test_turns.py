@@ -96,6 +96,18 @@ async def test_whoever_is_cancelled_while_it_waits_or_as_its_turn_comes_holds_up
             await crowd.turns.calm()
 
 
+async def test_one_that_is_cancelled_in_the_same_moment_in_which_a_turn_ends_is_passed_over() -> None:
+    async with Crowd(Turns(places=1, longest_seconds=_NEVER_SECONDS)) as crowd:
+        crowd.let_go[0].set()
+        crowd.tasks[1].cancel()
+        await turned()
+        assert crowd.began == [0, 2]
+    async with asyncio.timeout(_NEVER_SECONDS):
+        await crowd.turns.calm()
+        async with crowd.turns.turn():
+            pass
+
+
 async def test_what_follows_waits_until_nobody_waits_for_a_turn_but_not_for_ever() -> None:
     async with Crowd(Turns(places=2, longest_seconds=_NEVER_SECONDS, calm_seconds=_NEVER_SECONDS)) as crowd:
         following = asyncio.create_task(crowd.turns.calm())

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from config.settings import Kubernetes
-from daemon.errors import Forbidden, NotFound, Refused
+from daemon.errors import Forbidden, NotFound, Refused, Unavailable
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import PODS
 from daemon.kube.transport import connect
@@ -88,3 +88,21 @@ async def test_credentials_that_cannot_be_refreshed_are_an_error_of_ours(tmp_pat
 
 async def test_a_client_that_never_connected_closes(tmp_path: Path) -> None:
     await KubeClient(Kubernetes()).close()
+
+
+async def test_a_proxy_of_the_environment_is_gone_through_but_for_servers_that_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with kube_stub(tmp_path, says({"items": []})) as proxy:
+        path = tmp_path / "config"
+        write_kubeconfig(path, port=1)  # nobody is there
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
+        kube = KubeClient(Kubernetes(kubeconfig=str(path)))
+        await kube.list(PODS, namespace="shop")
+        await kube.close()
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        kube = KubeClient(Kubernetes(kubeconfig=str(path)))
+        with pytest.raises(Unavailable):
+            await kube.list(PODS, namespace="shop")
+        await kube.close()
+        assert len(proxy.tokens) == 1

@@ -2,11 +2,15 @@
 
 The field names are those of a recording's lines, so that the same structs are the wire format (see ``daemon.model``).
 Arms are never ratios and never quantiles: a count can be added, tested and replayed; a ratio cannot.
+
+There are 10 000s of them at every tick, and none is part of a cycle: the garbage collector passes them over (``gc=False``).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 Effect = Literal["excuses", "holds", "says"]
 """What a signal does to a ruling (``analyzers.signals``)."""
@@ -16,8 +20,7 @@ MAX_BUCKETS = 64
 """Counts per histogram, +Inf included, that can be judged."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Latency:
+class Latency(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A histogram of one arm in one tick.
 
     ``counts`` has one entry per finite upper bound and one more for +Inf; ``sum_ms`` is the sum of the latencies in ms.
@@ -27,8 +30,7 @@ class Latency:
     sum_ms: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pod:
+class Pod(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One pod's part of an arm in one tick. ``age_seconds`` is the pod's age at the end of the tick, where known."""
 
     requests: int
@@ -38,8 +40,7 @@ class Pod:
     age_seconds: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arm:
+class Arm(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One arm in one tick: ``requests`` exclude ``denied`` and ``unanswered`` ones, ``errors`` are among ``requests``.
 
     ``unanswered`` requests are those that nobody answered before their client gave up. ``unclassified`` ones are among
@@ -76,8 +77,7 @@ class Signal:
     words: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class Sample(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One tick of one release: ``t`` seconds since the watch began, over the last ``seconds`` seconds.
 
     An arm that is null had no telemetry this tick; ``gap`` then says why. No information is not zero requests. ``weight`` is

@@ -512,7 +512,7 @@ class PodsState(msgspec.Struct, frozen=True, kw_only=True):
     canary: ArmState
 
 
-class Reading(msgspec.Struct, frozen=True, kw_only=True):
+class Reading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What telemetry answers for one watch: counts since the last reading, or why there are none.
 
     ``bounds_ms`` are the finite upper bounds of the latency buckets, once they are known. A null arm with a ``gap`` is no

@@ -54,4 +54,5 @@ class Witness:
         except VerdictdError as error:
             self.failure = error
             raise
+        self.collected.kept = True
         return self.collected

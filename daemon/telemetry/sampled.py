@@ -15,7 +15,7 @@ from daemon.errors import VerdictdError
 from daemon.model import Reading, Release, Watch
 from daemon.telemetry.counters.collection import Collection, Source
 from daemon.telemetry.counters.deltas import ScrapeRound
-from daemon.telemetry.counters.readings import CounterState
+from daemon.telemetry.counters.readings import CounterState, DeltaTracker
 from daemon.telemetry.counters.series import SeriesIndex
 from daemon.telemetry.identification import words
 from daemon.telemetry.outage import Outage
@@ -99,9 +99,15 @@ class SampledTelemetry:
         this = self._round(collected, before)
         # The trackers are looked up here and now: while a thread works, releases may end and be closed.
         trackers = self._state.trackers(watches)
-        work = partial(self._state.readings, trackers, collected, this)
+        work = partial(self._readings, trackers, collected, this)
         readings = await unless_small(work, size=sum(map(len, collected.builders.values())))
         self._say_what_is_unusable()
+        return readings
+
+    def _readings(self, trackers: Mapping[str, DeltaTracker], collected: Collection, this: ScrapeRound) -> Mapping[str, Reading]:
+        """What was collected as readings; nothing of it is needed any more then. In a thread, where there is much."""
+        readings = self._state.readings(trackers, collected, this)
+        collected.let_go()
         return readings
 
     def forget(self, release_id: str) -> None:

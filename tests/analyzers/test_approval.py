@@ -1,9 +1,8 @@
 """What is found good waits for a person where the policy says so: it is watched on, and nothing but a person promotes it."""
 
-from dataclasses import replace as replaced
-
 import msgspec
 import pytest
+from msgspec.structs import replace as replaced
 
 from analyzers.approval import waited
 from analyzers.counts import Sample, Signal

@@ -1,11 +1,10 @@
 """Properties of folding: it is pure, finite, the same in any batch, and the same after a restart."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from analyzers.counts import Arm, Latency, Pod, Sample
 from analyzers.judge import CHUNK, JudgeState, fold, start

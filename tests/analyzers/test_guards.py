@@ -1,10 +1,9 @@
 """Guards hold what only looks like evidence, and do not stand in the way of an outage."""
 
-from dataclasses import replace
-
 import msgspec
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from analyzers.counts import Arm, Latency, Pod, Sample
 from analyzers.evidence import Standing

@@ -1,10 +1,10 @@
 """What is said of a harm: over which period it was counted, its lower bound, and since when the evidence grew."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from analyzers import buckets, harm
 from analyzers.counts import Sample

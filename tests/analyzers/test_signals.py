@@ -1,8 +1,7 @@
 """What stands beside the counts puts a ruling off and never makes one; without it every ruling is what it was, to the bit."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from analyzers.counts import Effect, Sample, Signal
 from analyzers.judge import JudgeState, Terms, fold, start

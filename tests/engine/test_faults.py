@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from daemon.engine.engine import Engine
 from daemon.errors import Forbidden, InvalidInput, NotFound, Refused, Unavailable
@@ -34,7 +34,7 @@ class Mixed(HandTelemetry):
 
 def broken() -> Reading:
     """A reading that no judge can fold."""
-    odd = replace(arm(100), requests="many")  # type: ignore[arg-type]  # on purpose
+    odd = replace(arm(100), requests="many")
     return Reading(seconds=1.0, baseline=odd, canary=odd, bounds_ms=BOUNDS)
 
 

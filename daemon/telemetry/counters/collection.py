@@ -65,6 +65,7 @@ class Collection:
         nearby: of arms without a series (0 baseline, 1 canary, by release), what was looked for and what there is instead.
         histograms: where the last bucket of each histogram went, by the identity of its series.
         epoch_offset: what turns a time of its samples into seconds since 1970.
+        kept: somebody looks at it when its readings have been made.
     """
 
     __slots__ = (
@@ -78,6 +79,7 @@ class Collection:
         "failed",
         "histograms",
         "instances",
+        "kept",
         "labelled",
         "late_seconds",
         "met",
@@ -107,6 +109,7 @@ class Collection:
         self.there: set[str] | None = None
         self.unknown: dict[str, str] = {}
         self.met = 0
+        self.kept = False
         self.nearby: Mapping[tuple[str, int], str] = {}
         self.histograms: dict[str, Buckets] = {}
 
@@ -223,6 +226,16 @@ class Collection:
         metadata = self.metadata.setdefault(target, TargetMetadata())
         if metadata.born is None:
             metadata.born = began - self.epoch_offset
+
+    def let_go(self) -> None:
+        """Of the samples, unless it is ``kept``; one by one, since nobody else has a turn while many are let go of at once."""
+        if self.kept:
+            return
+        for targets in self.builders.values():
+            targets.clear()
+        for many in (self.builders, self.histograms, self.metadata, self.places):
+            while many:
+                many.popitem()
 
     def merge(self, other: "Collection") -> None:
         """Take over what was collected of other targets."""

@@ -25,6 +25,22 @@ def quoted(text: str) -> str:
     return '"' + _STRING_SPECIAL.sub(lambda match: _STRING_ESCAPES[match[0]], text) + '"'
 
 
+class Asked:
+    """The matchers of all arms: of thousands they are long texts, and the same until an arm comes or goes."""
+
+    def __init__(self) -> None:
+        self._of: tuple[Mapping[View, Sequence[Selector]], int] = ({}, 0)
+        self._matchers: dict[View, list[str]] = {}
+
+    def matchers(self, selectors: Mapping[View, Sequence[Selector]], *, longest_bytes: int) -> Mapping[View, Sequence[str]]:
+        """By view; worked out anew for another mapping of selectors, which is not to be changed. May be called in a thread."""
+        known, bytes_known = self._of
+        if known is not selectors or bytes_known != longest_bytes:
+            self._matchers = {view: list(_matchers(by, longest_bytes=longest_bytes)) for view, by in selectors.items()}
+            self._of = selectors, longest_bytes
+        return self._matchers
+
+
 class Queries(NamedTuple):
     """Queries by metric family. Their answers hold every series of the arms asked for, and possibly others of the same names."""
 
@@ -36,6 +52,7 @@ def queries(
     schema: Schema,
     selectors: Mapping[View, Sequence[Selector]],
     *,
+    asked: Asked | None = None,
     outcomes: Sequence[Outcomes],
     requests_seconds: float,
     latencies_seconds: float,
@@ -44,16 +61,17 @@ def queries(
     """One query for each family and view, as long as the arms are known by the same labels; more where it would be too long.
 
     Args:
+        asked: what is remembered of the last time.
         outcomes: of releases, whose policies may differ: they are asked for together, latencies of all that any of them looks at.
         longest_bytes: of the arms in one query.
     """
     successes = _successes([one.rules for one in outcomes]) if schema.split else []
     found = Queries([], [])
-    for view, known_by in selectors.items():
+    for view, matchers in (asked or Asked()).matchers(selectors, longest_bytes=longest_bytes).items():
         count = _named(view.requests, patterns=[counter.names for counter in view.beside])
         latency = _named(*view.histogram)
         always = [f"{label}={quoted(value)}" for label, value in view.always]
-        for arms in _matchers(known_by, longest_bytes=longest_bytes):
+        for arms in matchers:
             found.requests.append(_raw(count, *always, arms, window_seconds=requests_seconds))
             if view.histogram:
                 found.latencies.append(_raw(latency, *successes, *always, arms, window_seconds=latencies_seconds))

@@ -26,7 +26,7 @@ from daemon.telemetry.prometheus.clocks import Clocks
 from daemon.telemetry.prometheus.metadata import MetadataQuery
 from daemon.telemetry.prometheus.nearby import Nearby
 from daemon.telemetry.prometheus.pace import Pace
-from daemon.telemetry.prometheus.query import queries
+from daemon.telemetry.prometheus.query import Asked, queries
 from daemon.telemetry.schema import Schema
 from daemon.telemetry.wire import number
 
@@ -67,6 +67,7 @@ class PrometheusSource:
         self._watched: Sequence[Watch] = ()
         self._awaited = False
         self._said: tuple[int, int, int] | None = None
+        self._asked = Asked()
         self._blocks: dict[bytes, Block] = {}
         self._forgotten = index.forgotten
         self._custom: dict[str, CustomBounds] = {}
@@ -141,14 +142,17 @@ class PrometheusSource:
         """All answers of this tick. One that fails fails them all."""
         into, asked_at = Collection(labelled=True), self._clock.now()
         requests_seconds, window_seconds = self.pace.next_seconds()
-        asked = queries(
+        make = partial(
+            queries,
             self._schema,
             self._index.selectors,
+            asked=self._asked,
             outcomes=self._index.outcomes,
             requests_seconds=requests_seconds,
             latencies_seconds=window_seconds,
             longest_bytes=self._client.longest_question_bytes,
         )
+        asked = await unless_small(make, size=sum(map(len, self._index.selectors.values())))
         # Latencies come while the targets of the requests are looked at: those that they show are kept apart until then.
         late: dict[str, float] = {}
         await _all(

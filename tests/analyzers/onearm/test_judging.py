@@ -1,12 +1,12 @@
 """A canary alone after its promotion: taken back where a share is surely above its limit, else called good at the end."""
 
 from collections.abc import Collection, Iterator
-from dataclasses import replace as with_fields
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace as with_fields
 
 from analyzers.counts import Arm, Latency, Pod, Sample, Signal
 from analyzers.judge import JudgeState, Terms, fold, start

@@ -51,7 +51,14 @@ def collected(release_id: str, *, epoch_offset: float = 0.0) -> ArmSnapshot:
             into.add_metadata(series, value, target="p", at=5.0)
         else:
             into.add(series, value, target="p", pod="p", at=5.0, spacing_seconds=1.0)
-    return into.snapshots(index.arms[release_id][1])["p"]
+    snapshot = into.snapshots(index.arms[release_id][1])["p"]
+    into.kept = True
+    into.let_go()
+    assert into.snapshots(index.arms[release_id][1])["p"] == snapshot
+    into.kept = False
+    into.let_go()
+    assert [len(left) for left in (into.builders, into.metadata, into.histograms)] == [0, 0, 0]
+    return snapshot
 
 
 @pytest.mark.parametrize(("release_id", "bound_ms"), [("workload", 2.0), ("service", 2000.0)])

@@ -11,7 +11,7 @@ from config.policy import Failures
 from daemon.meshes.envoy.telemetry import SCHEMA as ENVOY
 from daemon.meshes.istio.telemetry import SCHEMA as ISTIO
 from daemon.telemetry.outcomes import Outcomes
-from daemon.telemetry.prometheus.query import queries, quoted
+from daemon.telemetry.prometheus.query import Asked, queries, quoted
 from daemon.telemetry.schema import Begins, Ended, Is, Rule
 from daemon.telemetry.wire import literal
 
@@ -78,6 +78,15 @@ def test_a_query_that_would_be_too_long_is_cut() -> None:
     assert len(asked) > 1
     assert all(len(query) < 2500 for query in asked)
     assert all(any(f"web-v{n:04}" in query for query in asked) for n in range(200))
+
+
+def test_matchers_are_worked_out_anew_for_other_arms_and_other_bounds_only() -> None:
+    selectors = {ENVOY.views[0]: [(("envoy_cluster_name", f"web-v{n}"),) for n in range(9)]}
+    asked = Asked()
+    first = asked.matchers(selectors, longest_bytes=2000)
+    assert asked.matchers(selectors, longest_bytes=2000) is first
+    assert len(asked.matchers(selectors, longest_bytes=20)[ENVOY.views[0]]) == 9
+    assert asked.matchers({}, longest_bytes=20) == {}
 
 
 def test_nothing_watched_asks_nothing() -> None:

@@ -253,6 +253,7 @@ def _watch(opened: _Opened, *, metrics: Metrics) -> None:
         Broker(
             connected=lambda: bus.ready,
             last_write_at=lambda: bus.pulse.standing.last_success_at,
+            write_seconds=lambda: bus.pulse.write_seconds,
             lost=lambda: bus.lost,
             rejected=lambda: bus.dead_letters.kept,
         )

@@ -8,18 +8,19 @@ and drain waits for its whole time-out while a pull subscription is alive (we en
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Literal
 
 import nats.errors
-from nats.js import JetStreamContext
+from nats.js import JetStreamContext, api
 
 from daemon.aio.backoff import pauses
 from daemon.aio.tasks import background, cancelled_for_sure
 from daemon.aio.throttle import LogThrottle
 from daemon.bus.address import BrokerAddress
 from daemon.bus.natsclient import NatsClient
+from daemon.bus.patience import Patience
 from daemon.bus.translating import is_final, not_connected, translated
 from daemon.errors import Unavailable, VerdictdError
 
@@ -32,8 +33,6 @@ PING_SECONDS = 10
 RECONNECT_SECONDS = 0.5
 # While a cluster elects a leader nobody answers; asking again soon is better than waiting long for one answer.
 REQUEST_SECONDS = 3.0
-# A request in flight when the connection is lost waits for its whole time-out; what is repeated anyway waits less.
-WRITE_SECONDS = 2.0
 FLUSH_SECONDS = 1  # of the library's type
 CLOSE_SECONDS = 0.5
 LOOK_SECONDS = 1.0
@@ -55,6 +54,7 @@ class Connection:
         self._scope: asyncio.Timeout | None = None
         self._refused = False
         self._pulls: set[PullSubscription] = set()
+        self._patience = Patience()
         self._ended = asyncio.Event()
         self._up = asyncio.Event()
         self._lost_at: float | None = None
@@ -95,6 +95,18 @@ class Connection:
     def jetstream(self) -> JetStreamContext:
         """JetStream on the client; raises ``Unavailable`` as ``client`` does."""
         return self.client.jetstream(timeout=REQUEST_SECONDS)
+
+    async def write(
+        self, subject: str, data: bytes, *, stream: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> api.PubAck:
+        """Have a stream keep this; returns when it has. Raises the library's errors, and ``Unavailable`` as ``client`` does.
+
+        Where it raises ``TimeoutError`` it may be kept, or still come to be.
+        """
+        jetstream = self.jetstream
+        async with self._patience.waiting() as seconds:
+            # Under its own name a dict would be changed by the library.
+            return await jetstream.publish(subject, data, timeout=seconds, stream=stream, headers=dict(headers or {}) or None)
 
     async def rest(self, seconds: float) -> None:
         """The pause between two attempts: so long, but while the connection is lost, not longer than until it is back."""
@@ -237,6 +249,7 @@ class Connection:
 
     async def _on_disconnected(self) -> None:
         self._up.clear()
+        self._patience.lost()
         if self._lost_at is None and not self._closing:
             self._lost_at = _now()
             self._complain(self._last_error)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from nats.aio.msg import Msg
 
 from daemon.bus import subjects
-from daemon.bus.connection import WRITE_SECONDS, Connection
+from daemon.bus.connection import Connection
 from daemon.bus.eventlog import HEADROOM_BYTES
 from daemon.bus.translating import translated
 from daemon.ports.events import DeadLetter
@@ -52,9 +52,7 @@ class NatsDeadLetters:
             headers[TRUNCATED] = f"{len(data)} bytes" + (f"; the whole is at {headers[SEQUENCE]}" if letter.place else "")
             data = data[:limit]
         with translated("keeping a dead letter"):
-            await self._connection.jetstream.publish(
-                subjects.REJECTED_SUBJECT, data, timeout=WRITE_SECONDS, stream=subjects.REJECTED, headers=headers
-            )
+            await self._connection.write(subjects.REJECTED_SUBJECT, data, stream=subjects.REJECTED, headers=headers)
         self.kept += 1
 
 

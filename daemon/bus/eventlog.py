@@ -5,7 +5,7 @@ release's id, which is made of the same origin, says that it is one.
 """
 
 from daemon.bus import subjects
-from daemon.bus.connection import WRITE_SECONDS, Connection
+from daemon.bus.connection import Connection
 from daemon.bus.publisher import MESSAGE_ID
 from daemon.bus.translating import translated
 from daemon.errors import InvalidInput
@@ -32,11 +32,6 @@ class NatsEventLog:
         if len(event.body) > limit:
             raise InvalidInput(f"{len(event.body)} bytes are more than NATS takes", fix=f"send at most {limit} bytes")
         with translated("keeping an event"):
-            kept = await self._connection.jetstream.publish(
-                subject,
-                event.body,
-                timeout=WRITE_SECONDS,
-                stream=subjects.RELEASES,
-                headers={**event.headers, MESSAGE_ID: event.key},
-            )
+            headers = {**event.headers, MESSAGE_ID: event.key}
+            kept = await self._connection.write(subject, event.body, stream=subjects.RELEASES, headers=headers)
         return not kept.duplicate

@@ -14,7 +14,7 @@ from nats.js.errors import NotFoundError
 
 from daemon import names, stored
 from daemon.bus import subjects
-from daemon.bus.connection import WRITE_SECONDS, Connection
+from daemon.bus.connection import Connection
 from daemon.bus.consuming import Consumer
 from daemon.bus.deadletters import letter_of
 from daemon.bus.delivering import Delivery
@@ -104,10 +104,9 @@ class NatsNoticeQueue:
         if len(body) > limit:
             raise InvalidInput(f"{len(body)} bytes are more than NATS takes", fix="raise max_payload of the server")
         with translated(f"queueing {notice.id}"):
-            await self._connection.jetstream.publish(
+            await self._connection.write(
                 self._subject,
                 body,
-                timeout=WRITE_SECONDS,
                 stream=subjects.NOTICES,
                 headers={
                     MESSAGE_ID: f"{self._subject}/{notice.id}",

@@ -26,7 +26,7 @@ from nats.js.errors import NotFoundError
 
 from daemon import names
 from daemon.bus import subjects
-from daemon.bus.connection import WRITE_SECONDS, Connection
+from daemon.bus.connection import Connection
 from daemon.bus.reading import read_to_end
 from daemon.bus.streams import DUPLICATE_WINDOW_SECONDS
 from daemon.bus.translating import translated
@@ -67,9 +67,7 @@ class _Once:
                 return
             headers[EXPECTED_LAST] = str(last)
         with translated(f"publishing {event.id}"):
-            acknowledged = await self._connection.jetstream.publish(
-                subject, body, timeout=WRITE_SECONDS, stream=stream, headers=headers
-            )
+            acknowledged = await self._connection.write(subject, body, stream=stream, headers=headers)
         logger.debug("published", extra={"event": event.id, "sequence": acknowledged.seq, "again": bool(acknowledged.duplicate)})
 
     async def _last_sequence(self, stream: str, subject: str) -> int:

@@ -18,7 +18,7 @@ from nats.js import api
 from nats.js.errors import NotFoundError
 
 from daemon import names
-from daemon.bus.connection import WRITE_SECONDS, Connection
+from daemon.bus.connection import Connection
 from daemon.bus.reading import read_to_end
 from daemon.bus.translating import translated
 from daemon.errors import Conflict, NotFound, Refused, Unavailable, VerdictdError
@@ -106,7 +106,7 @@ class KvStore:
     async def probe(self) -> None:
         """Write a few bytes beside the keys, each time in the place of the last ones. Raises as ``put``."""
         with translated("trying a write"):
-            await self._connection.jetstream.publish(self._probe, b"", timeout=WRITE_SECONDS)
+            await self._connection.write(self._probe, b"")
 
     async def answers(self) -> None:
         """Read, whatever is there. Raises as ``get``."""
@@ -114,10 +114,7 @@ class KvStore:
 
     async def _write(self, key: str, value: bytes, headers: dict[str, str]) -> int:
         with translated(f"writing {key}"):
-            # Under its own name a dict would be changed by the library.
-            answer = await self._connection.jetstream.publish(
-                self._subject(key), value, timeout=WRITE_SECONDS, headers=dict(headers) or None
-            )
+            answer = await self._connection.write(self._subject(key), value, headers=headers)
         return answer.seq
 
     async def _newest(self, subject: str) -> api.RawStreamMsg | None:

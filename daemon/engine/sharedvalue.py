@@ -40,6 +40,8 @@ class SharedValue(Generic[_Value]):
         for _ in range(_TRIES):
             value, revision = await self._read(key)
             after = changed(value)
+            if revision and after == value:  # an earlier try of ours, whose answer was lost, say
+                return after
             try:
                 await self._store.put(key, msgspec.json.encode(after), over=revision)
             except Conflict:

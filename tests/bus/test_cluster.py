@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,40 +17,13 @@ from daemon.bus.opening import Bus, open_bus
 from daemon.errors import TransientError
 from tests.bus.test_eventsource import announce, take
 from tests.bus.test_publisher import published, told
-from tests.hand.broker import Broker
+from tests.hand.broker import cluster
 from tests.hand.samples import DOCUMENT, verdict
 from tests.hand.waiting import until
-from tests.servers.run import free_ports
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]
 
 T = TypeVar("T")
-
-
-@asynccontextmanager
-async def cluster(folder: Path) -> AsyncIterator[list[Broker]]:
-    """Three brokers that know each other."""
-    ports = free_ports(3)
-    routes = ",".join(f"nats://127.0.0.1:{port}" for port in ports)
-    servers = [
-        Broker(
-            folder / f"n{number}",
-            flags=(
-                *("--name", f"n{number}", "--cluster_name", "prod"),
-                *("--cluster", f"nats://127.0.0.1:{port}", "--routes", routes),
-            ),
-        )
-        for number, port in enumerate(ports)
-    ]
-    try:
-        # Together: none of them is ready before they have elected a leader.
-        async with asyncio.TaskGroup() as group:
-            for server in servers:
-                group.create_task(server.start())
-        yield servers
-    finally:
-        for server in servers:
-            await server.stop()
 
 
 async def patiently(ask: Callable[[], Awaitable[list[T]]]) -> list[T]:

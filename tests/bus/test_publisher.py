@@ -9,6 +9,7 @@ import pytest
 
 from daemon.bus import connection, publisher, subjects
 from daemon.bus.opening import Bus, open_bus
+from daemon.bus.patience import Patience
 from daemon.errors import Conflict, InvalidInput, Refused, TimedOut, TransientError, Unavailable
 from daemon.events.cloudevents import read, to_structured
 from daemon.events.verdicts import read_verdict, verdict_event
@@ -194,7 +195,7 @@ async def test_an_attempt_that_timed_out_and_arrived_all_the_same_counts_once(
     given = verdict()
     nats_server.signal(signal.SIGSTOP)
     with monkeypatch.context() as patch:
-        patch.setattr(publisher, "WRITE_SECONDS", 0.2)
+        patch.setattr(bus.connection, "_patience", Patience(least_seconds=0.2))
         patch.setattr(connection, "REQUEST_SECONDS", 600.0)
         with pytest.raises(TimedOut):
             await bus.verdicts.publish(given)
@@ -206,7 +207,7 @@ async def test_an_attempt_that_timed_out_and_arrived_all_the_same_counts_once(
 async def test_an_attempt_at_a_server_that_hangs_is_given_up_at_once_when_we_stop(
     nats_server: Broker, bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publisher, "WRITE_SECONDS", 600.0)
+    monkeypatch.setattr(bus.connection, "_patience", Patience(least_seconds=600.0))
     nats_server.signal(signal.SIGSTOP)
     publishing = asyncio.create_task(bus.verdicts.publish(verdict()))
     await asyncio.sleep(0.2)

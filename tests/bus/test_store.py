@@ -300,8 +300,8 @@ class Dying:
         self.client = connection.client
         self.jetstream = self
 
-    async def publish(self, *args: Any, **options: Any) -> Any:
-        return await self._said(lambda: self._connection.jetstream.publish(*args, **options))
+    async def write(self, *args: Any, **options: Any) -> Any:
+        return await self._said(lambda: self._connection.write(*args, **options))
 
     async def get_msg(self, *args: Any, **options: Any) -> Any:
         return await self._said(lambda: self._connection.jetstream.get_msg(*args, **options))

@@ -1,5 +1,9 @@
-"""A real nats-server for tests, which can be killed and brought back with its streams. Import the fixture ``nats_server``."""
+"""Real nats-servers for tests, alone or three together, which can be killed and brought back with their streams.
 
+Import the fixture ``nats_server``.
+"""
+
+import asyncio
 import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -8,14 +12,23 @@ from pathlib import Path
 import pytest
 
 from config.settings import Nats
-from tests.servers.nats_server import NatsServer
+from tests.servers.nats_server import NatsServer, store_of
 from tests.servers.nats_server import nats_server as running_server
+from tests.servers.run import free_ports
+from tests.servers.slowdisk import SlowDisk
 
 
 class Broker:
-    """A nats-server on one port and one store for the whole test."""
+    """A nats-server on one port and one store for the whole test.
 
-    def __init__(self, folder: Path, *, flags: Sequence[str] = (), env: Mapping[str, str] | None = None) -> None:
+    Attributes:
+        disk: which can be made slow; null where that was not asked for.
+    """
+
+    def __init__(
+        self, folder: Path, *, flags: Sequence[str] = (), env: Mapping[str, str] | None = None, has_slow_disk: bool = False
+    ) -> None:
+        self.disk = SlowDisk(store_of(folder)) if has_slow_disk else None
         self._folder = folder
         self._flags = flags
         self._env = env
@@ -45,7 +58,9 @@ class Broker:
 
     async def start(self) -> None:
         """Start, again on the same port and store after ``kill`` or ``stop``."""
-        self._server = await self._stack.enter_async_context(running_server(self._folder, self._port, self._flags, env=self._env))
+        self._server = await self._stack.enter_async_context(
+            running_server(self._folder, self._port, self._flags, env=self._env, disk=self.disk)
+        )
         self._port = int(self._server.url.rpartition(":")[2])
 
     async def kill(self) -> None:
@@ -73,6 +88,33 @@ async def broker(folder: Path, *, flags: Sequence[str] = (), env: Mapping[str, s
         yield running
     finally:
         await running.stop()
+
+
+@asynccontextmanager
+async def cluster(folder: Path, *, have_slow_disks: bool = False) -> AsyncIterator[list[Broker]]:
+    """Three brokers that know each other, by the names ``n0`` to ``n2``."""
+    ports = free_ports(3)
+    routes = ",".join(f"nats://127.0.0.1:{port}" for port in ports)
+    servers = [
+        Broker(
+            folder / f"n{number}",
+            flags=(
+                *("--name", f"n{number}", "--cluster_name", "prod"),
+                *("--cluster", f"nats://127.0.0.1:{port}", "--routes", routes),
+            ),
+            has_slow_disk=have_slow_disks,
+        )
+        for number, port in enumerate(ports)
+    ]
+    try:
+        # Together: none of them is ready before they have elected a leader.
+        async with asyncio.TaskGroup() as group:
+            for server in servers:
+                group.create_task(server.start())
+        yield servers
+    finally:
+        for server in servers:
+            await server.stop()
 
 
 @pytest.fixture

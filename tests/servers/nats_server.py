@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.servers.locate import require
 from tests.servers.run import LOOPBACK, Process, free_ports, http_ready, running
+from tests.servers.slowdisk import SlowDisk
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -19,15 +20,29 @@ class NatsServer:
     process: Process
 
 
+def store_of(folder: Path) -> Path:
+    """Where a server that runs in this folder keeps its streams."""
+    return folder / "jetstream"
+
+
 @contextlib.asynccontextmanager
 async def nats_server(
-    folder: Path, port: int | None = None, flags: Sequence[str] = (), *, env: Mapping[str, str] | None = None
+    folder: Path,
+    port: int | None = None,
+    flags: Sequence[str] = (),
+    *,
+    env: Mapping[str, str] | None = None,
+    disk: SlowDisk | None = None,
 ) -> AsyncIterator[NatsServer]:
-    """nats-server that keeps its streams in the folder: started there again, on the same port, it has them still."""
+    """nats-server that keeps its streams in the folder: started there again, on the same port, it has them still.
+
+    With ``disk``, which must be of ``store_of(folder)``, it can be made slow.
+    """
     chosen, monitoring = (port, *free_ports(1)) if port else free_ports(2)
     argv: list[str | Path] = [
+        *([] if disk is None else disk.prefix),
         *(require("nats-server"), "--addr", LOOPBACK, "--port", str(chosen)),
-        *("--http_port", str(monitoring), "--jetstream", "--store_dir", folder / "jetstream"),
+        *("--http_port", str(monitoring), "--jetstream", "--store_dir", store_of(folder)),
         *flags,
     ]
     url = f"http://{LOOPBACK}:{monitoring}"

@@ -14,12 +14,14 @@ class Broker(Collector):
     Attributes:
         connected: whether there is a connection.
         last_write_at: when it last acknowledged a write, in seconds since 1970; null: never.
+        write_seconds: how long that took; 0: none was.
         lost: events and commands that were gone before they were read.
         rejected: dead letters written.
     """
 
     connected: Callable[[], bool]
     last_write_at: Callable[[], float | None]
+    write_seconds: Callable[[], float]
     lost: Callable[[], int]
     rejected: Callable[[], int]
 
@@ -30,6 +32,11 @@ class Broker(Collector):
             "verdictd_nats_last_write_timestamp_seconds",
             "When NATS last acknowledged a write; 0: never.",
             value=self.last_write_at() or 0.0,
+        )
+        yield GaugeMetricFamily(
+            "verdictd_nats_write_seconds",
+            "How long the last write that NATS acknowledged took, of those tried each second; 0: none was.",
+            value=self.write_seconds(),
         )
         yield CounterMetricFamily(
             "verdictd_events_lost", "Events and commands removed from their streams before they were read.", value=self.lost()

@@ -234,7 +234,15 @@ def test_how_the_samples_of_each_source_come_can_be_scraped() -> None:
 def test_how_nats_and_telemetry_stand_can_be_scraped() -> None:
     metrics, connected = Metrics(now=lambda: 1000.5), [True]
     value = metrics.registry.get_sample_value
-    metrics.watch_nats(Broker(connected=lambda: connected[0], last_write_at=lambda: 999.0, lost=lambda: 3, rejected=lambda: 2))
+    metrics.watch_nats(
+        Broker(
+            connected=lambda: connected[0],
+            last_write_at=lambda: 999.0,
+            write_seconds=lambda: 0.25,
+            lost=lambda: 3,
+            rejected=lambda: 2,
+        )
+    )
     metrics.expect_telemetry(["edge", "prom"])
     metrics.telemetry_answered("edge")
     assert value("verdictd_telemetry_last_success_timestamp_seconds", {"telemetry": "prom"}) == 0.0
@@ -242,6 +250,7 @@ def test_how_nats_and_telemetry_stand_can_be_scraped() -> None:
     assert value("verdictd_events_lost_total") == 3.0
     assert value("verdictd_dead_letters_total") == 2.0
     assert value("verdictd_nats_last_write_timestamp_seconds") == 999.0
+    assert value("verdictd_nats_write_seconds") == 0.25
     assert value("verdictd_telemetry_last_success_timestamp_seconds", {"telemetry": "edge"}) == 1000.5
     connected[0] = False
     assert value("verdictd_nats_connected") == 0.0

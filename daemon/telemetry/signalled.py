@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from config.policy import Failures
+from daemon.aio.stretches import in_stretches
 from daemon.model import Reading, Release, Watch
 from daemon.ports.telemetry import Telemetry
 
@@ -64,7 +65,7 @@ class SignalledTelemetry:
         for source in self._sources:
             await source.look(watches)
         readings = dict(await self._telemetry.read(watches))
-        for watch in watches:
+        async for watch in in_stretches(watches):
             for source in self._sources if watch.release_id in readings else ():
                 readings[watch.release_id] = source.into(watch, readings[watch.release_id])
         return readings

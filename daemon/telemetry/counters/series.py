@@ -251,7 +251,8 @@ class SeriesIndex:
         of = self._schema.target
         # A target is one pod: its name tells nothing apart there.
         names = sorted(label for label in labels if label not in ("le", of.pod))
-        instance, pod = labels.get(of.instance, ""), labels.get(of.pod, "")
+        # Interned, as what follows: of one target there are tens of series, each decoded by itself.
+        instance, pod = sys.intern(labels.get(of.instance, "")), sys.intern(labels.get(of.pod, ""))
         cluster, namespace = (
             next((labels[label] for label in those if labels.get(label)), "") for those in (of.clusters, of.namespaces)
         )
@@ -263,14 +264,14 @@ class SeriesIndex:
             # Interned: the buckets of one histogram, which come one after the other, are known as such by one comparison.
             identity=sys.intern(f"{family}{{{','.join(f'{label}={labels[label]!r}' for label in names)}}}"),
             form=hash(tuple((label, "" if self._of_request(label) else labels[label]) for label in names)),
-            scraper=",".join(labels[label] for label in names if label in self._scrapers or "replica" in label),
+            scraper=sys.intern(",".join(labels[label] for label in names if label in self._scrapers or "replica" in label)),
             ending=self._ending(labels, ended=ended),
             le=le,
             target=sys.intern(named or place),
-            place=place if named else "",
+            place=sys.intern(place) if named else "",
             pod=pod or instance,
             instance=instance,
-            cluster=cluster,
+            cluster=sys.intern(cluster),
             of_target=not views,
             label_set=self._by_labels.met(views, ours),
         )

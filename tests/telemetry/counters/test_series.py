@@ -55,6 +55,19 @@ def test_foreign_metrics_are_known_as_such() -> None:
     assert learn(SeriesIndex(ISTIO), "istio_request_bytes_bucket", le="1") is None
 
 
+def test_what_is_the_same_of_the_series_of_one_target_is_kept_once() -> None:
+    index, labels = SeriesIndex(ISTIO), {"pod": "web-0", "cluster": "prod"}
+    first, other = (
+        learn(index, **{name: value.encode().decode() for name, value in {**LABELS, **labels, "response_code": code}.items()})
+        for code in ("200", "503")
+    )
+    assert first is not None
+    assert other is not None
+    assert first.target == "web-0@prod"
+    for name in ("target", "place", "pod", "instance", "cluster", "scraper"):
+        assert getattr(first, name) is getattr(other, name), name
+
+
 def test_buckets_and_sum_of_one_histogram_have_one_identity_and_each_scraper_its_own() -> None:
     index = SeriesIndex(ISTIO)
     name = "istio_request_duration_milliseconds"

@@ -9,7 +9,7 @@ import pytest
 
 from analyzers.counts import Arm
 from daemon import recordings
-from daemon.engine import recovery
+from daemon.engine import recording, recovery
 from daemon.errors import VerdictdError
 from daemon.model import Outcome, Reading, Record, Stage
 from daemon.offline.replay import replay_file
@@ -168,26 +168,32 @@ async def test_a_full_disk_does_not_stop_the_ticks(tmp_path: Path) -> None:
     assert "recording" in {what for what, _ in scene.meter.failures}
 
 
-async def test_a_disk_that_hangs_does_not_stop_the_ticks_and_what_it_holds_is_a_beginning(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("most_waiting", [3, 1_000])
+async def test_a_disk_that_hangs_does_not_stop_the_ticks_and_loses_none_unless_it_hangs_for_long(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, most_waiting: int
 ) -> None:
-    telemetry = HandTelemetry([healthy(), failing(10)])
+    monkeypatch.setattr(recording, "MOST_WAITING_TICKS", most_waiting)
+    telemetry = HandTelemetry([healthy()])
     telemetry.tick_seconds = 0.05
     hanging = Hanging(tmp_path)
     scene = Scene(telemetry=telemetry, recorder=hanging, policies={"default": LONG})
     async with running(scene) as engine:
         await engine.submit(RELEASE, release_id=ID)
         async with asyncio.timeout(40.0):
+            while engine.views()[0].ticks < 5:
+                await asyncio.sleep(0.01)
+            telemetry.readings = [failing(10)]
             while engine.views()[0].stage is not Stage.ENDED:
                 await asyncio.sleep(0.01)
+        assert not hanging.path(ID).exists()
         hanging.released.set()
     assert scene.router.canary_percent == 0
     assert "recording" in {what for what, _ in scene.meter.failures}
     assert [record.message for record in caplog.records].count("recordings hang") == 1
-    async with asyncio.timeout(40.0):
-        while not hanging.path(ID).exists() or len(hanging.path(ID).read_bytes().splitlines()) < 2:
-            await asyncio.sleep(0.01)
-    assert "ends before a decision" in replay_file(hanging.path(ID)).reason
+    kept = msgspec.json.decode(scene.records.data[ID], type=Record)
+    again, is_whole = replay_file(hanging.path(ID)), most_waiting == 1_000
+    assert (digest(hanging.path(ID)) == kept.sample_digest) is is_whole
+    assert ("ends before a decision" in again.reason) is not is_whole
 
 
 @pytest.mark.usefixtures("unhurried")

@@ -105,6 +105,13 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
     initiated_by: str = ""
 
     @property
+    def workload(self) -> str:
+        """The name of the one that the canary's pods are of; empty where they are of several, or of none that is known."""
+        pods = (self.pods.canary.pods or ()) if self.pods is not None else ()
+        names = {pod.workloads[0] for pod in pods if pod.workloads}
+        return names.pop() if len(names) == 1 else ""
+
+    @property
     def remarks(self) -> tuple[str, ...]:
         """Where it ends, a line each: what is beyond it, and what it does not know of."""
         return _remarks(self.elsewhere, self.unread)

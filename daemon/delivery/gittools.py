@@ -1,12 +1,15 @@
 """What in Git must change for a revert to stay, in one cluster: each tool is a row, which reads its own objects."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from daemon.delivery.argocd import ARGO_CD
 from daemon.delivery.flux import FLUX
 from daemon.delivery.gittoolkind import GitToolKind
-from daemon.errors import Refused
-from daemon.placement import Applier
+from daemon.errors import NotFound, Refused
+from daemon.kube import applying
+from daemon.kube.resources import ROLLOUTS, WORKLOADS
+from daemon.placement import Applier, ObjectName
 from daemon.ports.routing import GitSource
 
 if TYPE_CHECKING:
@@ -27,3 +30,11 @@ class ClusterGitTools:
             if kind.name == applier.tool:
                 return await kind.source(self._kube, applier.object)
         raise Refused(f"{applier}: nothing here reads what that applies")
+
+    async def applier(self, workload: ObjectName) -> Applier | None:
+        """See ``GitTools.applier``."""
+        for resource in (*WORKLOADS, ROLLOUTS):
+            with suppress(NotFound):
+                item = await self._kube.get(resource, namespace=workload.namespace, name=workload.name)
+                return applying.applied_by({"kind": resource.kind, **item})
+        return None

@@ -50,7 +50,7 @@ def clusters_of(clusters: Mapping[str, MeshCluster], strategy: Strategy) -> Mapp
             path="$.strategy",
             fix="name a mesh of Kubernetes, or arms that its routes name and their strategy",
         )
-    return {name: MeshCluster(router=home.pods)}
+    return {name: MeshCluster(router=home.pods, git=home.git)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ import msgspec
 
 from daemon.engine.containedrouter import AllowedOwner, ContainedRouter
 from daemon.engine.dependencies import MeshCluster
-from daemon.engine.gitsources import from_where, revision_and_who, sources
+from daemon.engine.gitsources import from_where, of_workload, revision_and_who, sources
 from daemon.engine.guarding import GIVEN_UP, Guarding, Held
 from daemon.engine.handover import claimed
 from daemon.engine.reasserting import GUARD_ENDED, Undone
@@ -24,7 +24,7 @@ from daemon.engine.session import REVERT_GIVEN_UP, REVERTED_LATE
 from daemon.engine.takenback import UndoLog
 from daemon.errors import NotFound, TimedOut, VerdictdError
 from daemon.model import Action, Release, TimedStep
-from daemon.placement import Placement, RouteReference
+from daemon.placement import ObjectName, Placement, RouteReference
 from daemon.ports.routing import Claim
 
 log = logging.getLogger(__name__)
@@ -215,13 +215,15 @@ async def _located(cluster: MeshCluster, release: Release, *, seconds: float | N
     async with asyncio.TaskGroup() as group:
         appliers = (route.applier for route in placement.routes if route.applier is not None and not route.applier.left_alone)
         reading = group.create_task(sources(cluster.git, appliers, seconds=OWNER_SECONDS))
+        named = ObjectName(kind="workload", namespace=release.namespace, name=release.canary.workload or placement.workload)
+        deploying = group.create_task(of_workload(cluster.git, named, seconds=OWNER_SECONDS))
         claims = await claimed(cluster.owners, release, seconds=OWNER_SECONDS)
-    git = reading.result()
+    git, deployed = reading.result(), deploying.result()
     told = {name: claim.object for name, claim in claims.items() if isinstance(claim, Claim)}
     owners = [f"{name} ({of})" for name, of in told.items()]
     known = {"", *(f"{of.kind} {of.name}" for of in told.values())}  # by the route's own word
     unknown = [claim for claim in claims.values() if isinstance(claim, str)]
-    unknown += [f"the source of {one} ({said})" for one, said in git.items() if isinstance(said, str)]
+    unknown += [f"the source of {one} ({said})" for one, said in {**git, **(deployed or {})}.items() if isinstance(said, str)]
 
     def owned(route: RouteReference) -> RouteReference:
         by = ", ".join([*owners, *({route.owner} - known)])
@@ -229,7 +231,8 @@ async def _located(cluster: MeshCluster, release: Release, *, seconds: float | N
             by = by.replace(str(route.applier), from_where(route.applier, git))
         return msgspec.structs.replace(route, owner=by)
 
-    revision, who = revision_and_who(git)
+    # Routes may come from another repository than what runs behind them.
+    revision, who = revision_and_who(git if deployed is None else deployed)
     return msgspec.structs.replace(
         placement,
         routes=tuple(map(owned, placement.routes)),

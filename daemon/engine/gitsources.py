@@ -5,7 +5,7 @@ import logging
 from collections.abc import Iterable, Mapping
 
 from daemon.errors import VerdictdError
-from daemon.placement import Applier
+from daemon.placement import Applier, ObjectName
 from daemon.ports.routing import GitSource, GitTools
 
 log = logging.getLogger(__name__)
@@ -45,6 +45,20 @@ def must_change(applier: Applier, found: Sources) -> str:
             return f"{said}, which is not known ({source})"
         case None:
             return said
+
+
+async def of_workload(git: GitTools | None, workload: ObjectName, *, seconds: float) -> Sources | None:
+    """What of Git's applies a workload, and where that applies from; none where nothing does, null where that is not known."""
+    if git is None or not workload.name:
+        return None
+    try:
+        async with asyncio.timeout(seconds):
+            return await sources(git, [await git.applier(workload)], seconds=seconds)
+    except (TimeoutError, VerdictdError) as error:
+        log.debug("what applies a workload is not known", extra={"workload": str(workload), "reason": str(error)})
+    except Exception:
+        log.exception("what applies a workload could not be read, through a defect of ours", extra={"workload": str(workload)})
+    return None
 
 
 def revision_and_who(found: Sources) -> tuple[str, str]:

@@ -165,7 +165,7 @@ def located(session: Session, placement: Placement, *, now: float) -> Session:
         judge=start(session.terms),
         located=placement.located,
         routes=_objects(placement),
-        workload=session.release.canary.workload or _workload(placement),
+        workload=session.release.canary.workload or placement.workload,
     )
     baseline = [f"baseline: {placement.baseline}"] if placement.baseline else []
     detail = "; ".join([*(str(one) for one in placement.routes), *baseline, *placement.remarks])
@@ -185,13 +185,6 @@ def _objects(placement: Placement) -> tuple[ObjectName, ...]:
     home = placement.routes[0].cluster if placement.routes else ""
     routes = [one.object for one in placement.routes if one.cluster == home]
     return tuple(dict.fromkeys([*placement.owners, *routes]))[:_MOST_OBJECTS]
-
-
-def _workload(placement: Placement) -> str:
-    """The one that the canary's pods are of; empty where they are of several, or of none that is known."""
-    pods = (placement.pods.canary.pods or ()) if placement.pods is not None else ()
-    names = {pod.workloads[0] for pod in pods if pod.workloads}
-    return names.pop() if len(names) == 1 else ""
 
 
 def sampled(session: Session, reading: Reading, *, now: float) -> tuple[Session, Sample]:

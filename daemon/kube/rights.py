@@ -63,8 +63,8 @@ TELLING = (
         verbs=("get",),
         resources=(*WORKLOADS, ROLLOUTS),
         scopes=("watched",),
-        purpose="know the canary's workload, on which the verdict is told by an Event",
-        without="the verdict is told by no Event on the canary's workload",
+        purpose="know the canary's workload, on which the verdict is told by an Event, and what of Git's applies it",
+        without="the verdict is told by no Event on the canary's workload, and its revision is that of its routes",
     ),
 )
 """To tell it where people look who know nothing of verdictd (``kubernetes_events``)."""

@@ -207,3 +207,7 @@ class GitTools(Protocol):
             VerdictdError: it is not known.
         """
         ...
+
+    async def applier(self, workload: ObjectName) -> Applier | None:
+        """What applies a workload of this name, of whichever kind; null: nothing is known to. Raises ``VerdictdError``."""
+        ...

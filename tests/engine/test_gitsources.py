@@ -7,9 +7,9 @@ import pytest
 from msgspec.structs import replace
 
 from daemon.engine import fanout
-from daemon.engine.dependencies import MeshCluster
-from daemon.engine.gitsources import revision_and_who, sources
-from daemon.errors import Forbidden
+from daemon.engine.dependencies import MeshCluster, clusters_of
+from daemon.engine.gitsources import of_workload, revision_and_who, sources
+from daemon.errors import Forbidden, VerdictdError
 from daemon.model import Action, Release
 from daemon.placement import Applier, ObjectName, PatchReceipt, Placement, RouteReference
 from daemon.ports.routing import Claim, GitSource, Spared
@@ -31,6 +31,8 @@ class HandGit:
 
     answer: GitSource | Exception | None = SOURCE
     asked: list[Applier] = field(default_factory=list)
+    applies: Applier | VerdictdError | None = None
+    """What applies the canary's workload."""
 
     async def source(self, applier: Applier) -> GitSource:
         self.asked.append(applier)
@@ -40,6 +42,12 @@ class HandGit:
             raise self.answer
         assert self.answer is not None
         return self.answer
+
+    async def applier(self, workload: ObjectName) -> Applier | None:
+        assert workload.namespace == RELEASE.namespace
+        if isinstance(self.applies, Exception):
+            raise self.applies
+        return self.applies
 
 
 class Marked(HandRouter):
@@ -117,6 +125,41 @@ async def test_which_revision_is_applied_and_who_had_it_applied_is_known_where_t
     there = {"east": MeshCluster(router=Marked(), git=HandGit(replace(applied, deployed="main@sha1:77")))}
     assert (await fanout.locate(there, RELEASE)).revision == "main@sha1:77"
     assert (await fanout.locate({"east": MeshCluster(router=HandRouter(), git=HandGit(applied))}, RELEASE)).initiated_by == ""
+
+
+@pytest.mark.parametrize(
+    ("applies", "revision"),
+    [
+        (ARGO, "of the workload"),
+        (None, ""),
+        (Forbidden("may not get deployments"), "of the routes"),
+        (ValueError("a defect"), "of the routes"),
+    ],
+)
+async def test_what_applies_the_canary_s_workload_says_the_revision_and_not_what_applies_its_routes(
+    applies: Applier | VerdictdError | None, revision: str
+) -> None:
+    class Both(HandGit):
+        async def source(self, applier: Applier) -> GitSource:
+            return replace(SOURCE, revision="of the workload" if applier == ARGO else "of the routes")
+
+    named = replace(RELEASE, canary=replace(RELEASE.canary, workload="web-v2"))
+    found = await fanout.locate({"east": MeshCluster(router=Marked(), git=Both(applies=applies))}, named)
+    assert found.revision == revision
+    assert (await fanout.locate({"east": MeshCluster(router=Marked(), git=Both(applies=applies))}, RELEASE)).revision == (
+        "of the routes"
+    ), "which workload it is, is not known"
+
+
+async def test_arms_that_no_route_tells_apart_have_the_revision_of_their_workload() -> None:
+    there = {"east": MeshCluster(router=Marked(), pods=HandRouter(), git=HandGit(applies=ARGO))}
+    named = replace(RELEASE, strategy="pods", canary=replace(RELEASE.canary, workload="web"))
+    assert (await fanout.locate(clusters_of(there, "pods"), named)).revision == "main@sha1:4f2a"
+
+
+async def test_a_workload_whose_applier_never_answers_holds_up_no_watch() -> None:
+    git = HandGit(answer=None, applies=ARGO)
+    assert await of_workload(git, ObjectName(kind="workload", namespace=RELEASE.namespace, name="web-v2"), seconds=0.01) is None
 
 
 def test_where_several_apply_it_only_what_all_say_is_known() -> None:

@@ -89,9 +89,11 @@ def known(document: Mapping[str, Any], model: type[Any]) -> dict[str, Any]:
 
 def encode(value: object, *, carried: Mapping[str, Any]) -> bytes:
     """Write a struct with the number of its form, and with what is ``carried`` of a newer one."""
+    if not carried:  # the same bytes in half the time: a session is written at every tick
+        text = msgspec.json.encode(value)
+        return b'{"%b":%d%b' % (FIELD.encode(), FORM, text[1:] if text == b"{}" else b"," + text[1:])
     document = {FIELD: FORM} | msgspec.to_builtins(value)
-    if carried:
-        _carry(document, carried)
+    _carry(document, carried)
     return msgspec.json.encode(document)
 
 

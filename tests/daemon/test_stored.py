@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from daemon import stored
@@ -26,6 +27,18 @@ def test_what_is_written_is_read_again_with_nothing_left_over() -> None:
     found = read(document())
     assert found == stored.Stored(value=RECORD)
     assert document()["form"] == stored.FORM
+
+
+class Nothing(msgspec.Struct, omit_defaults=True):
+    """What says nothing, if nobody does."""
+
+    word: str = ""
+
+
+@pytest.mark.parametrize("value", [RECORD, Nothing(), Nothing("a")])
+def test_what_is_written_with_nothing_carried_is_what_is_written_with_something_but_for_that(value: msgspec.Struct) -> None:
+    carrying = stored.encode(value, carried={"x": 1})
+    assert stored.encode(value, carried={}) == carrying.replace(b',"x":1}', b"}")
 
 
 def test_fields_of_a_newer_version_are_left_unread_named_and_carried_to_the_place_they_came_from() -> None:

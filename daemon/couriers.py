@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from config.settings import Settings
 from daemon.aio.clock import Clock
-from daemon.model import Release
+from daemon.model import Outline, Release
 from daemon.ports.notices import Notice, NoticeMeter, Sequel
 from daemon.sinks.channel import ChannelKind, ChannelSettings
 from daemon.sinks.channels import CHANNELS
@@ -43,6 +43,9 @@ async def opened(
     def follows(sequel: Sequel) -> bool:
         return (kind is None or kind.follows is not None) and own.wants_sequel(sequel)
 
+    def answers(said: Release | Outline) -> bool:
+        return kind is not None and kind.answers is not None and kind.answers(said)
+
     async with _teller(kind, name=name, own=own, settings=settings, clock=clock) as to, bus.notices(name) as queue:
         courier = Courier(
             name,
@@ -54,7 +57,8 @@ async def opened(
             meter=meter,
         )
         async with background(courier.run(), courier.watch()):
-            yield Sink(to=QueueingSink(queue, wanted=wanted, asks=asks, follows=follows), pauses_seconds=BROKER_PAUSES_SECONDS)
+            sink = QueueingSink(queue, wanted=wanted, asks=asks, follows=follows, answers=answers)
+            yield Sink(to=sink, pauses_seconds=BROKER_PAUSES_SECONDS)
 
 
 def opened_teller(settings: Settings, name: str, *, clock: Clock) -> "AbstractAsyncContextManager[Teller]":

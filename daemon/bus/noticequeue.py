@@ -97,7 +97,7 @@ class NatsNoticeQueue:
         self._durable = durable
         self.consumer = Consumer(connection, stream=subjects.NOTICES, durable=durable, queue_subject=self._subject)
 
-    async def put(self, notice: News) -> None:
+    async def put(self, notice: News, *, asked_as: str = "") -> None:
         """Publish it; see ``NoticeQueue.put``. The server tells attempts apart by the id for as long as its duplicate window."""
         body = stored.encode(notice, carried={})
         limit = self._connection.client.max_payload - HEADROOM_BYTES
@@ -109,7 +109,7 @@ class NatsNoticeQueue:
                 body,
                 stream=subjects.NOTICES,
                 headers={
-                    MESSAGE_ID: f"{self._subject}/{notice.id}",
+                    MESSAGE_ID: f"{self._subject}/{notice.id}" + (f"/{asked_as}" if asked_as else ""),
                     **{name: "1" for name, kind in _MARKED.items() if isinstance(notice, kind)},
                 },
             )

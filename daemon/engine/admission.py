@@ -23,6 +23,7 @@ from daemon.engine import fanout, joining, lifecycle, promotions, strategies
 from daemon.engine.aliases import Aliases
 from daemon.engine.dependencies import Ports
 from daemon.engine.joining import Arms, Newcomer
+from daemon.engine.latecomers import Latecomers
 from daemon.engine.promotions import Promotions, Told
 from daemon.engine.session import Session
 from daemon.engine.state import EngineState
@@ -54,6 +55,7 @@ class Admission:
         aliases: Aliases,
         promotions: Promotions,
         supervisor: Supervisor,
+        latecomers: Latecomers,
         group: asyncio.TaskGroup,
     ) -> None:
         self._ports = state.ports
@@ -63,6 +65,7 @@ class Admission:
         self._checkpoints = state.checkpoints
         self._supervisor = supervisor
         self._tenure = state.tenure
+        self._latecomers = latecomers
         self._group = group
         self._under_way: dict[str, asyncio.Task[str | Exception]] = {}
         self._beginning = 0
@@ -187,6 +190,7 @@ class Admission:
         release_id, sender = session.release_id, newcomer.sender
         told = await self._told(newcomer.release)
         session = self._registry.get(release_id)  # the pods may have been looked at meanwhile
+        await self._answer(session, newcomer)
         together = joining.together(session, newcomer)
         attempts = session.attempts
         if attempts.get(sender) != newcomer.release_id:
@@ -203,6 +207,20 @@ class Admission:
         await _in_time(self._aliases.keep(newcomer.release_id, release_id=release_id))
         log.info("joined", extra={"joins": release_id, "sender": sender})
         return release_id
+
+    async def _answer(self, session: Session, newcomer: Newcomer) -> None:
+        """Where a job waits that the verdict will not answer: it comes again until that is there, and is answered then.
+
+        Raises ``Unavailable`` until then.
+        """
+        if newcomer.release.github_rule is None or session.attempts.get(newcomer.sender) == newcomer.release_id:
+            return
+        if session.verdict is not None and session.stage in {Stage.GUARDING, Stage.ENDED}:
+            await self._latecomers.answer(
+                newcomer.release, release_id=newcomer.release_id, release=session.release, verdict=session.verdict
+            )
+        elif joining.comes_second(session, newcomer):
+            raise Unavailable(f"release {session.release_id} answers another job, or has been decided; try again when it is told")
 
     async def _keep(self, session: Session) -> bool:
         """Whether it is new. Another process may have ended it since the records were asked: who ends a release keeps its record

@@ -13,6 +13,7 @@ from daemon.engine.attempts import Attempts
 from daemon.engine.carrying import Carrying, Inquiry, Said, Submission, Word, answered
 from daemon.engine.feed import view
 from daemon.engine.joining import Newcomer
+from daemon.engine.latecomers import Latecomers
 from daemon.engine.lookup import Lookup
 from daemon.engine.outlines import Outlines
 from daemon.engine.readiness import Readiness
@@ -34,6 +35,7 @@ class Dispatcher:
         lookup: Lookup,
         outlines: Outlines,
         admission: Admission,
+        latecomers: Latecomers,
         supervisor: Supervisor,
         readiness: Readiness,
     ) -> None:
@@ -47,6 +49,7 @@ class Dispatcher:
         self._lookup = lookup
         self._outlines = outlines
         self._admission = admission
+        self._latecomers = latecomers
         self._supervisor = supervisor
         self._tenure = state.tenure
         self._readiness = readiness
@@ -56,6 +59,8 @@ class Dispatcher:
     ) -> ReleaseView:
         """Begin watching. Raises ``Unavailable`` while it cannot be made durable."""
         await self._readiness.required()
+        if await self._latecomers.answered(release, release_id=release_id):
+            return await self._lookup.view(release_id)
         if isinstance(release, Outline):
             with suppress(NotFound):
                 return await self._lookup.view(release_id)

@@ -18,6 +18,7 @@ from daemon.engine.dependencies import Ports, Shared
 from daemon.engine.dispatcher import Dispatcher
 from daemon.engine.eventconsumer import CommandConsumer, EventConsumer, Upkeep
 from daemon.engine.freezing import Freezes
+from daemon.engine.latecomers import Latecomers
 from daemon.engine.lookup import Lookup
 from daemon.engine.neighbours import Neighbours
 from daemon.engine.outlines import Outlines
@@ -65,13 +66,22 @@ class Engine:
         self._outlines = Outlines(ports)
         aliases, promotions = Aliases(ports.aliases), Promotions(ports.promotions)
         self._supervisor = Supervisor(state, freezes=self._freezes, promotions=promotions, group=self._group)
-        self._admission = Admission(state, aliases=aliases, promotions=promotions, supervisor=self._supervisor, group=self._group)
+        latecomers = Latecomers(state, promotions=promotions, aliases=aliases)
+        self._admission = Admission(
+            state,
+            aliases=aliases,
+            promotions=promotions,
+            supervisor=self._supervisor,
+            latecomers=latecomers,
+            group=self._group,
+        )
         self._lookup = Lookup(state, aliases=aliases, outlines=self._outlines, readiness=self._readiness)
         self._dispatcher = Dispatcher(
             state,
             lookup=self._lookup,
             outlines=self._outlines,
             admission=self._admission,
+            latecomers=latecomers,
             supervisor=self._supervisor,
             readiness=self._readiness,
         )

@@ -17,7 +17,7 @@ from daemon.armpods import ArmPods, PodsByArm
 from daemon.engine import artifacts
 from daemon.engine.session import Session
 from daemon.errors import InvalidInput
-from daemon.model import ArmSpec, Outcome, Release
+from daemon.model import ArmSpec, Outcome, Release, Stage
 
 LATE_SECONDS: Final = 600.0
 """So long after its decision a release is still what somebody may mean who speaks of its canary only now."""
@@ -113,6 +113,13 @@ def together(session: Session, newcomer: Newcomer) -> Release:
         policy = theirs.policy
     added = {name: getattr(theirs, name) for name in _ADDED if getattr(ours, name) is None}
     return msgspec.structs.replace(ours, policy=policy, observe=ours.observe and theirs.observe, **added)
+
+
+def comes_second(session: Session, newcomer: Newcomer) -> bool:
+    """Whether the newcomer's job is another than the one that the session's verdict will answer."""
+    ours, theirs = session.release.github_rule, newcomer.release.github_rule
+    is_open = session.stage in {Stage.LOCATING, Stage.WATCHING}
+    return theirs is not None and theirs != ours and not (is_open and ours is None)
 
 
 def _may_be_meant(newcomer: Newcomer, session: Session, *, now: float) -> bool:

@@ -18,7 +18,7 @@ from daemon import names
 from daemon.engine import artifacts
 from daemon.engine.session import Session
 from daemon.engine.sharedvalue import SharedValue
-from daemon.model import Outcome, Release, Verdict
+from daemon.model import Outcome, Outline, Release, Verdict
 from daemon.ports.durable import Store
 
 MOST: Final = 50
@@ -50,7 +50,7 @@ class Promotions:
             contested="others change what was promoted of this service at the same time",
         )
 
-    async def of(self, release: Release) -> tuple[Told, ...]:
+    async def of(self, release: Release | Outline) -> tuple[Told, ...]:
         """What is known of the release's service, the oldest first. Raises as the store does."""
         return (await self._kept.read(_key(release))).told
 
@@ -110,5 +110,5 @@ def _told(release: Release, verdict: Verdict) -> Told | None:
     return Told(release_id=verdict.release_id, artifact=release.artifact, at=verdict.decided_at, promoted=promoted)
 
 
-def _key(release: Release) -> str:
+def _key(release: Release | Outline) -> str:
     return names.new_release_id(release.service, origin=f"{release.namespace}/{release.service}")

@@ -13,7 +13,7 @@ from daemon.engine.feed import Changes, view
 from daemon.engine.joining import is_by_pods
 from daemon.engine.session import Session
 from daemon.errors import Elsewhere, NotFound
-from daemon.model import Action, Release, ReleaseView, Stage, Verdict
+from daemon.model import Action, Outline, Release, ReleaseView, Stage, Verdict
 
 
 class Registry:
@@ -123,7 +123,7 @@ class Registry:
         others = (s for s in self._running.values() if s.release_id != session.release_id and not _is_one_canary(s, session))
         return [s for s in others if (s.release.namespace, s.release.service) == of and is_by_pods(s.release) is by_pods]
 
-    def of_service(self, release: Release) -> list[Session]:
+    def of_service(self, release: Release | Outline) -> list[Session]:
         """Sessions of the same service, running or ended and still in memory."""
         of = (release.namespace, release.service)
         return [s for s in self._all() if (s.release.namespace, s.release.service) == of]

@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
-from daemon.model import AuditEntry, Release, Verdict
+from daemon.model import AuditEntry, Outline, Release, Verdict
 from daemon.placement import ObjectName
 from daemon.ports.notices import PersonWanted, Sequel
 
@@ -117,6 +117,19 @@ class FollowingSink(VerdictSink, Protocol):
 
     async def follow(self, sequel: Sequel) -> None:
         """Tell it once, as ``publish`` does."""
+        ...
+
+
+@runtime_checkable
+class AnsweringSink(VerdictSink, Protocol):
+    """One that answers somebody who waits, and may be asked to again: by a verdict that others have been told."""
+
+    def answers(self, said: Release | Outline) -> bool:
+        """Whether somebody of this announcement waits there. Pure."""
+        ...
+
+    async def answer(self, release: Release, verdict: Verdict, *, asked_as: str) -> None:
+        """Tell it once to whom the release names, as ``publish`` does. ``asked_as``: what tells who asks from others."""
         ...
 
 

@@ -134,8 +134,12 @@ class QueuedNotice(Protocol):
 class NoticeQueue(Protocol):
     """The notices of one channel."""
 
-    async def put(self, notice: News) -> None:
+    async def put(self, notice: News, *, asked_as: str = "") -> None:
         """Keep it; returns when that is durable. One that is kept twice is there once.
+
+        Args:
+            notice: what is told.
+            asked_as: what tells who has asked for it from others to whom the same is told; empty: nobody has.
 
         Raises:
             InvalidInput: it is too large.

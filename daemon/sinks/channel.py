@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from config.errors import Fault
 from config.settings import BaseUrl, ConnectorSettings, FileName, Positive
-from daemon.model import Action, Outcome, Release, Verdict
+from daemon.model import Action, Outcome, Outline, Release, Verdict
 from daemon.ports.notices import Notice, PersonWanted, Sequel
 from daemon.sinks.authority import Authority, Means, SecretFile
 
@@ -151,6 +151,7 @@ class ChannelKind:
         hosts: those that a stranger's address may name; null where the settings name the address.
         asks: how it tells that a person is waited for; null where it cannot, or where a second message would be taken for another.
         follows: the request that tells what came after the verdict, as ``message`` does; null where it cannot be told.
+        answers: whether somebody of an announcement waits there for the verdict; null where nobody ever does.
         authority: what has what authorises us there.
         faults: what is wrong with such settings beside their form, with paths below their own.
     """
@@ -163,5 +164,6 @@ class ChannelKind:
     hosts: Callable[[Any], tuple[str, ...]] | None = None
     asks: Asking | None = None
     follows: Callable[[Sequel, Telling], Message] | None = None
+    answers: Callable[[Release | Outline], bool] | None = None
     authority: Callable[[Any, Means], Authority] = in_a_file
     faults: Callable[[Any], Iterable[Fault]] = no_faults

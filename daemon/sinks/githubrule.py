@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import Meta
 
 from config.errors import Fault
-from daemon.model import Release, Verdict
+from daemon.model import Outline, Release, Verdict
 from daemon.ports.notices import Notice, PersonWanted
 from daemon.sinks import github
 from daemon.sinks.allowed import allowed
@@ -76,7 +76,7 @@ def _is_awaited(settings: ProtectionRuleSettings, notice: Notice) -> bool:
     return notice.release.github_rule is not None and verdict.after is None and not held
 
 
-def _has_run(release: Release) -> bool:
+def _has_run(release: Release | Outline) -> bool:
     return release.github_rule is not None
 
 
@@ -94,6 +94,7 @@ PROTECTION_RULE: Final = ChannelKind(
     message=answer,
     concerns=_is_awaited,
     asks=Asking(message=waits, place=_has_run),
+    answers=_has_run,
     authority=permitted("deployments"),
     faults=faults,
 )

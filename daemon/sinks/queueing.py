@@ -2,18 +2,19 @@
 
 from collections.abc import Callable
 
-from daemon.model import Release, Verdict
+from daemon.model import Outline, Release, Verdict
 from daemon.ports.notices import Notice, NoticeQueue, PersonWanted, Sequel
 
 
 class QueueingSink:
-    """Implements ``AskingSink`` and ``FollowingSink``.
+    """Implements ``AskingSink``, ``AnsweringSink`` and ``FollowingSink``.
 
     Args:
         queue: the channel's.
         wanted: whether a notice is for the channel. Pure.
         asks: whether it can tell, and is to tell, that a person is waited for. Pure.
         follows: whether it can tell, and is to tell, this that came after the verdict. Pure.
+        answers: whether somebody of an announcement waits there. Pure.
     """
 
     def __init__(
@@ -23,11 +24,13 @@ class QueueingSink:
         wanted: Callable[[Notice], bool],
         asks: Callable[[Release], bool],
         follows: Callable[[Sequel], bool],
+        answers: Callable[[Release | Outline], bool],
     ) -> None:
         self._queue = queue
         self._wanted = wanted
         self._asks = asks
         self._follows = follows
+        self._answers = answers
 
     def wants(self, release: Release, verdict: Verdict) -> bool:
         """See ``VerdictSink.wants``."""
@@ -52,3 +55,11 @@ class QueueingSink:
     async def follow(self, sequel: Sequel) -> None:
         """See ``FollowingSink.follow``."""
         await self._queue.put(sequel)
+
+    def answers(self, said: Release | Outline) -> bool:
+        """See ``AnsweringSink.answers``."""
+        return self._answers(said)
+
+    async def answer(self, release: Release, verdict: Verdict, *, asked_as: str) -> None:
+        """See ``AnsweringSink.answer``."""
+        await self._queue.put(Notice(release=release, verdict=verdict), asked_as=asked_as)

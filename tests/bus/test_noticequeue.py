@@ -9,7 +9,9 @@ from daemon.bus.noticequeue import NatsQueuedNotice
 from daemon.bus.opening import Bus, open_bus
 from daemon.bus.subjects import NOTICES, REJECTED
 from daemon.errors import InvalidEvent, InvalidInput, VerdictdError
+from daemon.ports.durable import AnsweringSink
 from daemon.ports.notices import Backlog, News, Notice, NoticeQueue, PersonWanted, Sequel
+from daemon.sinks.queueing import QueueingSink
 from tests.hand.broker import Broker
 from tests.hand.samples import RELEASE, verdict
 
@@ -56,6 +58,22 @@ async def test_a_notice_that_is_kept_twice_is_there_once_and_goes_when_it_was_to
         await first.done()
         assert await queue.backlog() == Backlog(waiting=0, oldest_at=None)
         assert (await bus.connection.jetstream.stream_info(NOTICES)).state.messages == 0
+
+
+async def test_a_verdict_is_there_for_each_who_asks_for_it_and_for_each_once(bus: Bus) -> None:
+    def everything(_: object) -> bool:
+        return True
+
+    async with bus.notices("gate") as queue:
+        sink = QueueingSink(queue, wanted=everything, asks=everything, follows=everything, answers=everything)
+        assert isinstance(sink, AnsweringSink)
+        for _ in range(2):
+            await sink.publish(RELEASE, notice().verdict)
+            await sink.answer(RELEASE, notice().verdict, asked_as="web-job-1")
+            await sink.answer(RELEASE, notice().verdict, asked_as="web-job-2")
+        found = await taken(queue, 3)
+        assert [one.notice() for one in found] == [notice()] * 3
+        assert (await queue.backlog()).waiting == 3
 
 
 async def test_what_comes_before_and_after_a_verdict_is_another_one_of_its_release_and_comes_back_as_it_was(

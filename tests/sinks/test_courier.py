@@ -58,7 +58,7 @@ class Queue:
 
     items: list[Queued] = field(default_factory=list)
 
-    async def put(self, notice: News) -> None:
+    async def put(self, notice: News, *, asked_as: str = "") -> None:
         raise AssertionError(notice)
 
     async def notices(self) -> AsyncGenerator[Queued, None]:

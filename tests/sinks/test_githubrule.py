@@ -10,9 +10,10 @@ from msgspec import Meta
 
 from daemon.aio.clock import SystemClock
 from daemon.errors import InvalidInput, Refused
-from daemon.model import GitHubRule, Outcome
+from daemon.model import GitHubRule, Outcome, Outline
 from daemon.ports.notices import Notice, PersonWanted
 from daemon.sinks.channel import Message, Telling
+from daemon.sinks.channels import CHANNELS
 from daemon.sinks.githubrule import PROTECTION_RULE, ProtectionRuleSettings
 from daemon.sinks.httptelling import HttpTeller
 from tests.hand.samples import RELEASE, verdict
@@ -94,6 +95,13 @@ def test_that_a_person_is_waited_for_is_a_report_which_leaves_the_job_waiting() 
 def test_a_repository_that_is_not_allowed_is_answered_nothing(release: Any) -> None:
     with pytest.raises(InvalidInput, match=r"release\.github_rule\.repository"):
         PROTECTION_RULE.message(Notice(release=release, verdict=verdict()), Telling(settings=settings()))
+
+
+def test_whoever_waits_by_a_rule_may_be_answered_by_a_verdict_that_was_there_and_by_no_other_channel() -> None:
+    assert [kind.name for kind in CHANNELS if kind.answers is not None] == ["github-protection-rule"]
+    assert PROTECTION_RULE.answers is not None
+    job = Outline(service="web", revision="f95f852b", github_rule=RULE)
+    assert [PROTECTION_RULE.answers(one) for one in (job, WAITED_FOR, RELEASE)] == [True, True, False]
 
 
 async def test_the_token_is_read_anew_for_each_answer_since_it_lives_for_an_hour_and_goes_to_the_settings_address(

@@ -58,6 +58,8 @@ ENDS: Final[Mapping[str, int]] = {
     "revert ID --dry-run": Exit.OK,
     "revert ID": Exit.USAGE,  # it asks before it writes, and nobody is there to be asked
     "restore ID": Exit.USAGE,
+    # These settings have no channel of GitHub's; tests/sinks/test_githubapp.py tries one.
+    "notify --test hub": Exit.USAGE,
 }
 """What the commands exit with that do not exit with 0, by how they begin."""
 FILES: Final = {"check": "verdictd.yaml", "hook": "deployment.json", "doctor": "web.yaml", "explain": "page.html"}

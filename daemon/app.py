@@ -254,6 +254,7 @@ def _watch(opened: _Opened, *, metrics: Metrics) -> None:
             connected=lambda: bus.ready,
             last_write_at=lambda: bus.pulse.standing.last_success_at,
             write_seconds=lambda: bus.pulse.write_seconds,
+            waiting=lambda: {stream: (one.waiting, one.unanswered) for stream, one in bus.lag.backlogs.items()},
             lost=lambda: bus.lost,
             rejected=lambda: bus.dead_letters.kept,
         )
@@ -265,7 +266,10 @@ def _api_ports(settings: Settings, opened: _Opened, engine: Engine, *, clock: Cl
 
     def readiness() -> Components:
         beside = {} if solo is None or solo.problem is None else {"replicas": solo.problem}
-        return Components(needed={"nats": bus.pulse.problem, **beside, **engine.problems}, helpful=engine.handicaps)
+        return Components(
+            needed={"nats": bus.pulse.problem, **beside, **engine.problems},
+            helpful={**engine.handicaps, "events": bus.lag.standing.problem},
+        )
 
     return ApiPorts(
         releases=engine,

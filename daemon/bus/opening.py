@@ -17,6 +17,7 @@ from daemon.bus.deadletters import NatsDeadLetters
 from daemon.bus.embedded import embedded_server
 from daemon.bus.eventlog import NatsEventLog
 from daemon.bus.eventsource import NatsCommandSource, NatsEventSource
+from daemon.bus.lag import Lag
 from daemon.bus.noticequeue import NatsNoticeQueue
 from daemon.bus.pastverdicts import StreamedVerdicts
 from daemon.bus.publisher import Audit, CDEvents, Publisher
@@ -56,6 +57,7 @@ class Bus:
     replicas: KvStore
     carrier: NatsCarrier
     pulse: Pulse
+    lag: Lag
     where: str
 
     @property
@@ -113,10 +115,12 @@ async def open_bus(
         sessions = KvStore(connection, bucket=subjects.SESSIONS, cluster=cluster)
         roll = KvStore(connection, bucket=subjects.RECORDS, cluster=cluster, section="running")
         pulse = Pulse(connection, sessions, where=address.shown, renew=renew)
+        lag = Lag(connection, cluster=cluster)
         await stack.enter_async_context(
             background(
                 pulse.keep(),
                 Room(connection).keep(),
+                lag.keep(),
                 keep_streams(connection, make=make_streams),
                 *(consumer.keep() for consumer in consumers),
             )
@@ -146,6 +150,7 @@ async def open_bus(
             replicas=KvStore(connection, bucket=subjects.SESSIONS, cluster=cluster, section="replicas"),
             carrier=NatsCarrier(connection, cluster=cluster),
             pulse=pulse,
+            lag=lag,
             where=address.shown,
         )
 

@@ -4,7 +4,8 @@ Two loops. One renews the sign of life, by compare-and-set on its own last one; 
 taken for dead, and joins anew under another name. The other looks at the table and at the others' signs. Who is silent for a whole
 lease has its sign overwritten first, and only then leaves the table.
 
-While the store is away nobody can be taken for dead, and nobody is: time in which nothing could be read counts for nothing.
+While the store is away nobody can be taken for dead, and nobody is: time in which nothing could be read counts for nothing. Nor
+does time in which one's own signs came too late: a store that is slow with these is so with those of the others.
 """
 
 import asyncio
@@ -145,7 +146,9 @@ class Keeper:
                 await self._clock.sleep(next(back_off))
             else:
                 back_off = pauses(_PAUSES_SECONDS)
-                await self._clock.sleep(jittered(self._lease_seconds / _RENEWALS_IN_A_LEASE))
+                # Counted from when it was sent, as the lease is: a sign that took long to arrive is followed at once.
+                took = 0.0 if self._lease is None else self._clock.monotonic() - self._lease.sent_at
+                await self._clock.sleep(max(_PAUSES_SECONDS[0], jittered(self._lease_seconds / _RENEWALS_IN_A_LEASE) - took))
 
     async def _renewed_in_time(self) -> bool:
         """Show that we live; false: we are taken for dead. Where an answer was lost the sign may be there all the same."""
@@ -214,7 +217,10 @@ class Keeper:
             log.warning("the table of replicas was gone, and is put there again", extra={"replica": self.name})
         if self.name not in table.members:
             return False
-        if gone := await self._others.dead([name for name in table.members if name != self.name]):
+        if not self.is_sure():
+            # The store is slow with our own signs: it may be so with theirs.
+            self._others.forget()
+        elif gone := await self._others.dead([name for name in table.members if name != self.name]):
             table = table.without(gone)
             revision = await self._store.put(TABLE, msgspec.json.encode(table), over=revision)
             log.warning("replicas are gone, and their work is shared out", extra={"gone": sorted(gone), "replica": self.name})

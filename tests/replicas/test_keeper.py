@@ -18,7 +18,7 @@ from daemon.bus.store import KvStore
 from daemon.errors import Unavailable
 from daemon.ports.durable import Kept, Store
 from daemon.replicas.keeper import Keeper
-from daemon.replicas.others import TABLE
+from daemon.replicas.others import DEAD, TABLE, sign
 from daemon.replicas.slots import SLOTS
 from daemon.replicas.table import Table
 from tests.hand.broker import broker
@@ -62,6 +62,9 @@ class Stopping:
         self.going_on = asyncio.Event()
         self.going_on.set()
         self.away = False
+        self.writing = asyncio.Event()
+        self.writing.set()
+        self.looks = 0
 
     async def _turn(self) -> None:
         await self.going_on.wait()
@@ -70,10 +73,13 @@ class Stopping:
 
     async def put(self, key: str, value: bytes, *, over: int | None = None) -> int:
         await self._turn()
+        if value != DEAD:
+            await self.writing.wait()
         return await self.inner.put(key, value, over=over)
 
     async def get(self, key: str) -> Kept | None:
         await self._turn()
+        self.looks += 1
         return await self.inner.get(key)
 
     async def delete(self, key: str) -> None:
@@ -217,6 +223,27 @@ async def test_while_the_store_is_away_nobody_is_sure_nobody_is_taken_for_dead_a
         assert (first.keeper.name, second.keeper.name) == names
         assert (first.part.has, second.part.has) == had
         assert first.part.losses == second.part.losses == 0
+
+
+async def test_who_has_no_answer_to_its_own_sign_of_life_takes_nobody_for_dead(stores: Callable[[], Store]) -> None:
+    """As where a disk is slow: a sign of life waits there, and a word that somebody is dead might come before it."""
+    store = stores()
+    async with Replica(store).at_work() as first, Replica(store).at_work() as second:
+        await until(lambda: shared(first, second))
+        before = first.part.has, second.part.has
+        for one in (first, second):
+            one.store.writing.clear()
+        await until(lambda: not first.keeper.is_sure() and not second.keeper.is_sure())
+        enough = [one.store.looks + 40 for one in (first, second)]  # two a look, four looks a second
+        await until(lambda: first.store.looks > enough[0] and second.store.looks > enough[1])
+        for one in (first, second):
+            kept = await store.get(sign(one.keeper.name))
+            assert kept is not None
+            assert kept.value != DEAD
+            one.store.writing.set()
+        await until(lambda: first.keeper.is_sure() and second.keeper.is_sure())
+        assert (first.part.has, second.part.has) == before
+        assert not first.part.losses + second.part.losses
 
 
 async def test_a_renewal_whose_answer_was_lost_counts_from_when_it_was_sent(stores: Callable[[], Store]) -> None:

@@ -239,6 +239,7 @@ def test_how_nats_and_telemetry_stand_can_be_scraped() -> None:
             connected=lambda: connected[0],
             last_write_at=lambda: 999.0,
             write_seconds=lambda: 0.25,
+            waiting=lambda: {"VERDICTD_RELEASES": (12, 5)},
             lost=lambda: 3,
             rejected=lambda: 2,
         )
@@ -251,6 +252,8 @@ def test_how_nats_and_telemetry_stand_can_be_scraped() -> None:
     assert value("verdictd_dead_letters_total") == 2.0
     assert value("verdictd_nats_last_write_timestamp_seconds") == 999.0
     assert value("verdictd_nats_write_seconds") == 0.25
+    assert value("verdictd_events_waiting", {"stream": "VERDICTD_RELEASES"}) == 12.0
+    assert value("verdictd_events_unanswered", {"stream": "VERDICTD_RELEASES"}) == 5.0
     assert value("verdictd_telemetry_last_success_timestamp_seconds", {"telemetry": "edge"}) == 1000.5
     connected[0] = False
     assert value("verdictd_nats_connected") == 0.0

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from daemon.aio.backoff import pauses
-from daemon.delivery.claimed import Metadata, foremost, in_namespace, names_any, read, readable, services_of, unchanged
+from daemon.delivery.claimed import ByNamespace, Metadata, foremost, in_namespace, names_any, read, readable, services_of, unchanged
 from daemon.delivery.ownerkind import OwnerKind, Owning
 from daemon.discovery.owned import Owned
 from daemon.errors import NotFound, Refused, VerdictdError
@@ -148,15 +148,12 @@ class ArgoRollouts:
 
     def __init__(self, kube: "KubeClient", *, heard_within_seconds: float = HEARD_WITHIN_SECONDS) -> None:
         self._kube = kube
+        self._rollouts = ByNamespace(kube, ROLLOUTS)
         self._heard_within_seconds = heard_within_seconds
 
     async def claims(self, release: Release) -> Claim | None:
         """See ``Owner.claims``: of several that name the release's objects, one that goes on."""
-        try:
-            listing = await self._kube.list(ROLLOUTS, namespace=release.namespace)
-        except NotFound:  # the cluster does not know the kind
-            return None
-        there, unsure = readable(listing.items, kind=_Rollout)
+        there, unsure = readable(await self._rollouts.of(release.namespace), kind=_Rollout)
         answers = await asyncio.gather(*(self._asked(one, release) for one in there))
         unsure = next((answer for answer in answers if isinstance(answer, VerdictdError)), unsure)
         return foremost([one.claim for one, answer in zip(there, answers, strict=True) if answer is True], unsure=unsure)

@@ -1,14 +1,19 @@
 """What owners that are objects of the API server are asked and told by, whichever kind they are of."""
 
 from collections.abc import Container, Iterable, Sequence
-from typing import TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from daemon.errors import Refused, VerdictdError
-from daemon.kube.resources import Json, metadata_of
+from daemon.aio.singleflight import SingleFlight
+from daemon.errors import NotFound, Refused, VerdictdError
+from daemon.kube.resources import Json, Resource, metadata_of
 from daemon.model import Release
 from daemon.ports.routing import Claim
+
+if TYPE_CHECKING:
+    from daemon.kube.client import KubeClient, Listing
 
 T = TypeVar("T")
 
@@ -19,6 +24,24 @@ class Metadata(msgspec.Struct, frozen=True, rename="camel"):
     name: str
     namespace: str = ""
     resource_version: str = ""
+
+
+class ByNamespace:
+    """The objects of a kind in a namespace, as they are now: asked once for all the releases that ask at the same time."""
+
+    def __init__(self, kube: "KubeClient", resource: Resource) -> None:
+        self._kube = kube
+        self._resource = resource
+        self._asking: dict[str, SingleFlight[Listing]] = {}
+
+    async def of(self, namespace: str) -> Sequence[Json]:
+        """None where the cluster does not know the kind. Raises as ``KubeClient.list``."""
+        if namespace not in self._asking:
+            self._asking[namespace] = SingleFlight(partial(self._kube.list, self._resource, namespace=namespace))
+        try:
+            return (await self._asking[namespace]()).items
+        except NotFound:
+            return ()
 
 
 def read(item: Json, *, kind: type[T]) -> T:

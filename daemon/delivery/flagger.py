@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from config.values import duration_seconds
-from daemon.delivery.claimed import Metadata, foremost, names_any, read, readable, services_of, unchanged
+from daemon.delivery.claimed import ByNamespace, Metadata, foremost, names_any, read, readable, services_of, unchanged
 from daemon.delivery.ownerkind import OwnerKind, Owning
 from daemon.discovery.owned import Owned
-from daemon.errors import NotFound, Refused
+from daemon.errors import Refused
 from daemon.kube.resources import Json, Resource
 from daemon.kube.rights import Right
 from daemon.model import Release
@@ -113,15 +113,12 @@ class Flagger:
 
     def __init__(self, kube: "KubeClient") -> None:
         self._kube = kube
+        self._canaries = ByNamespace(kube, CANARIES)
 
     async def claims(self, release: Release) -> Claim | None:
         """See ``Owner.claims``: of several that name the release's objects, one that goes on."""
-        try:
-            listing = await self._kube.list(CANARIES, namespace=release.namespace)
-        except NotFound:  # the cluster does not know the kind
-            return None
         services = services_of(release)
-        there, unsure = readable(listing.items, kind=_Canary)
+        there, unsure = readable(await self._canaries.of(release.namespace), kind=_Canary)
         return foremost([one.claim for one in there if names_any(services, *one.services)], unsure=unsure)
 
     async def abort(self, release: Release, claim: Claim) -> str:

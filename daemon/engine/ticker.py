@@ -101,7 +101,12 @@ class Ticker:
 
     async def _look(self, weights: Weights) -> None:
         """At the releases of now: of one whose verdict is being told the watch after its promotion is still to know the pods."""
-        await weights.look(self._registry.of_meshes(self._meshes))
+
+        def is_watched(release_id: str) -> bool:
+            session = self._registry.find_running(release_id)
+            return session is not None and session.stage is Stage.WATCHING
+
+        await weights.look(self._registry.of_meshes(self._meshes), is_watched=is_watched)
 
     async def _rest(self, seconds: float) -> None:
         """Wait while the source has nothing new; no longer than a new release or one at its end can wait: one interval."""

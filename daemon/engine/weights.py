@@ -118,9 +118,10 @@ class Weights:
         seen = self._seen.get(release_id)
         return None if seen is None else seen.pods
 
-    async def look(self, sessions: Sequence[Session]) -> None:
+    async def look(self, sessions: Sequence[Session], *, is_watched: Callable[[str], bool] = lambda release_id: True) -> None:
         """Look at the routes of those of these releases that are watched, and forget all others. Never raises for a route.
 
+        ``is_watched`` says whether one still is when its turn comes: those that are taken back meanwhile need the API server more.
         A look at none is no look: the first release that comes does not wait for the next one.
         """
         watching = [session for session in sessions if session.stage is Stage.WATCHING]
@@ -131,7 +132,7 @@ class Weights:
         places = asyncio.Semaphore(_AT_A_TIME)
         # Neighbours look together: what a router asks of their namespace is asked once.
         watching.sort(key=lambda session: (session.release.namespace, session.release.service))
-        await asyncio.gather(*(self._look_at(session, places) for session in watching))
+        await asyncio.gather(*(self._look_at(session, places, is_watched) for session in watching))
 
     async def follow(self, sessions: Callable[[], Sequence[Session]]) -> None:
         """Keep the weights of the releases that are watched as they are now, for ever."""
@@ -188,9 +189,11 @@ class Weights:
         else:
             self._seen.setdefault(session.release_id, _Seen()).note(weight, at=self._clock.now())
 
-    async def _look_at(self, session: Session, places: asyncio.Semaphore) -> None:
+    async def _look_at(self, session: Session, places: asyncio.Semaphore, is_watched: Callable[[str], bool]) -> None:
         try:
             async with places:
+                if not is_watched(session.release_id):
+                    return
                 placement = await self._mesh(session).home.router.locate(session.release)
         except VerdictdError as error:
             _not_known(session, error)

@@ -1,5 +1,6 @@
 """Flagger: which Canary a release's routes are of, what it says of itself, and what is written to have it fail."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -189,3 +190,10 @@ async def test_one_that_has_changed_since_it_was_read_may_be_about_another_versi
     api.faults["PATCH"] = [status(409, "the object has been modified")]
     with pytest.raises(Conflict):
         await owner.abort(RELEASE, claim())
+
+
+async def test_releases_that_ask_at_the_same_time_share_their_question(api: Cluster, owner: Flagger) -> None:
+    canary(api)
+    found = await asyncio.gather(*(owner.claims(RELEASE) for _ in range(5)))
+    assert found == [claim()] * 5
+    assert sum(path.endswith("canaries") for _, path in api.requests) <= 2  # who came while it was asked shares the next one

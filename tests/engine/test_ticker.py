@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from daemon.aio import stretches
 from daemon.engine import deciding, lifecycle, ticker
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.judging import Due, JudgedTick, judge
@@ -91,6 +92,28 @@ async def test_a_decision_is_handed_on_in_the_same_tick() -> None:
         await shop.ticker.tick()
         shop.scene.clock.time += 1
     assert [s.stage for s in shop.decided] == [Stage.REVERTING]
+
+
+async def test_where_many_are_decided_at_once_the_first_have_the_loop_before_the_last_is_handed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stretches, "STRETCH_SECONDS", 0.0)  # a stretch is over after each
+    shop = Workshop(HandTelemetry([failing(60)]))
+    began: list[str] = []
+    begun_at_the_last: list[int] = []
+
+    def decided(session: Session) -> None:
+        shop.decided.append(session)
+        asyncio.get_running_loop().call_soon(began.append, session.release_id)
+        begun_at_the_last[:] = [len(began)]
+
+    shop.ticker._decided = decided
+    for n in range(40):
+        shop.watch(f"web-{n}")
+    while not shop.decided:
+        await shop.ticker.tick()
+        shop.scene.clock.time += 1
+    assert (len(shop.decided), begun_at_the_last) == (40, [39])
 
 
 async def test_a_word_spoken_while_the_judge_was_busy_stands() -> None:

@@ -63,6 +63,13 @@ async def test_the_newest_weight_is_known_and_an_old_one_is_not() -> None:
     assert now(weights, clock) is None
 
 
+async def test_a_release_that_was_decided_before_its_turn_in_a_look_came_is_not_looked_at() -> None:
+    clock, router = HandClock(), HandRouter()
+    weights = weights_of(router, clock)
+    await weights.look([watched("decided"), watched()], is_watched=lambda release_id: release_id == ID)
+    assert (now(weights, clock, "decided"), now(weights, clock)) == (None, 10.0)
+
+
 async def test_a_route_that_cannot_be_read_keeps_what_was_seen_until_it_is_stale() -> None:
     clock, router = HandClock(), HandRouter()
     weights = weights_of(router, clock)

@@ -1,5 +1,6 @@
 """Verdicts as Events of Kubernetes: one on each object, never in anybody's way, and a right that is missing said with its rule."""
 
+import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
@@ -10,7 +11,8 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from daemon.errors import Forbidden, Unavailable
+from config.settings import Kubernetes
+from daemon.errors import Forbidden, NotFound, Unavailable
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import EVENTS, ROLLOUTS, WORKLOADS, Resource
 from daemon.meshes.istio.mesh import VIRTUAL_SERVICES
@@ -182,3 +184,26 @@ def test_the_longest_names_make_a_name_that_is_one() -> None:
     assert len(made) <= 253
     assert ".." not in made
     assert EVENTS.kind == "Event"
+
+
+class Busy(KubeClient):
+    """Says how many questions it had at the same time; every object is gone."""
+
+    def __init__(self) -> None:
+        super().__init__(Kubernetes())
+        self.at_a_time = self.most = 0
+
+    async def get(self, resource: Resource, *, name: str, namespace: str | None = None) -> Any:
+        self.at_a_time += 1
+        self.most = max(self.most, self.at_a_time)
+        await asyncio.sleep(0)
+        self.at_a_time -= 1
+        raise NotFound(name)
+
+
+async def test_of_many_verdicts_at_once_a_few_are_told_at_a_time() -> None:
+    busy = Busy()
+    sink = KubernetesEvents({"mesh": Place(kube=busy, routes=(VIRTUAL_SERVICES,))})
+    release = msgspec.structs.replace(SHOP, mesh="mesh")
+    await asyncio.gather(*(sink.publish_at(release, verdict("web-1"), routes=[], workload="web-v2") for _ in range(50)))
+    assert 1 < busy.most <= 8

@@ -1,8 +1,8 @@
 """What follows a decision, in this order: the traffic reverted, the verdict told and the revert guarded, the record kept.
 
 Each step begins from the session's stage, so that a restart goes on with the step that was not finished. A revert waits for its
-turn and else for nothing, not even for its own checkpoint: the two go out side by side, but where several replicas could decide
-differently (``tenure``). A verdict is published only when the decision is durable, so that no restart can decide otherwise after
+turn, when it is asked whether it is still to be, and else for nothing, not even for its own checkpoint: the two go out side by
+side, but where several replicas could decide differently (``tenure``). A verdict is published only when the decision is durable, so that no restart can decide otherwise after
 somebody has read it. The guard does not wait for that. From then on the log of verdicts and every sink are told side by side: the
 log for as long as it takes, a sink for a while (``outbox``).
 
@@ -43,6 +43,8 @@ log = logging.getLogger(__name__)
 
 # Short enough for a verdict to be out two seconds after a broker is back, whatever came before.
 _PAUSES_SECONDS = (0.1, 0.2, 0.5, 1.0)
+_ASKED_LATELY_SECONDS = 1.0
+"""How long what replicas say of freezes is good enough for a revert that waits for its turn."""
 
 
 class Completion:
@@ -96,6 +98,8 @@ class Completion:
     async def _revert(self, session: Session) -> Session:
         if self._tenure.is_shared:
             await asyncio.gather(self._tenure.decided(self._checkpoints.saved(session)), self._follow_freezes())
+        else:
+            self._checkpoints.save(session)
         if (freeze := self._frozen(session)) is not None:
             told = freezing.words(freeze)
             log.warning("not reverted", extra={"reason": told})
@@ -238,6 +242,20 @@ class Completion:
         def settled(intents: tuple[Undo, ...]) -> None:
             self._put(takenback.settled(self._current(session), intents))
 
+        asked_at = self._clock.monotonic()
+
+        async def hindered() -> str | None:
+            """What was said while it waited for its turn; not of what was begun already, also in another cluster."""
+            if self._tenure.is_shared and self._clock.monotonic() - asked_at > _ASKED_LATELY_SECONDS:
+                await self._follow_freezes()
+            current = self._current(session)
+            if session.intents or current.undos:
+                return None
+            if current.superseded_by is not None:
+                return f"release {current.superseded_by} is newer, and its canary may be behind the same names"
+            freeze = self._frozen(session)
+            return None if freeze is None else freezing.words(freeze)
+
         is_old = False
 
         async def allowed() -> bool:
@@ -254,7 +272,7 @@ class Completion:
 
         return UndoLog(
             allowed=allowed,
-            begins=lambda: self._checkpoints.save(self._current(session)),
+            hindered=hindered,
             intends=intends,
             changed=changed,
             settled=settled,

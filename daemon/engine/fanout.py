@@ -19,7 +19,7 @@ from daemon.engine.gitsources import from_where, of_workload, revision_and_who, 
 from daemon.engine.guarding import GIVEN_UP, Guarding, Held
 from daemon.engine.handover import claimed
 from daemon.engine.reasserting import GUARD_ENDED, Undone
-from daemon.engine.reverting import NOTHING_TO_TAKE_BACK, TRAFFIC_LEFT, Reverting, RevertOutcome
+from daemon.engine.reverting import NOTHING_TO_TAKE_BACK, TRAFFIC_LEFT, Hindered, Reverting, RevertOutcome
 from daemon.engine.session import REVERT_GIVEN_UP, REVERTED_LATE
 from daemon.engine.takenback import UndoLog
 from daemon.errors import NotFound, TimedOut, VerdictdError
@@ -98,7 +98,7 @@ class FanOut:
         left = set(clusters)
 
         async def one(name: str, cluster: MeshCluster) -> tuple[RevertOutcome, tuple[TimedStep, ...]]:
-            outcome = await self._one(name, clusters, release, located=words[name], begins=undo_log.begins)
+            outcome = await self._one(name, clusters, release, located=words[name], hindered=undo_log.hindered)
             left.discard(name)
             if outcome.action is not Action.REVERT or not left:
                 return outcome, ()
@@ -169,13 +169,11 @@ class FanOut:
     def _guarding(self) -> Guarding:
         return Guarding(reverting=self.reverting)
 
-    async def _one(
-        self, name: str, clusters: Clusters, release: Release, *, located: str, begins: Callable[[], None]
-    ) -> RevertOutcome:
+    async def _one(self, name: str, clusters: Clusters, release: Release, *, located: str, hindered: Hindered) -> RevertOutcome:
         """In a further cluster there need not be anything of the release: where nothing is routed to it, all is done."""
         one = clusters[name]
         outcome = await self.reverting.run(
-            one.router, release, located=located, owners=one.owners, git=one.git, turns=one.turns, begins=begins
+            one.router, release, located=located, owners=one.owners, git=one.git, turns=one.turns, hindered=hindered
         )
         if name == next(iter(clusters)) or outcome.action is Action.REVERT:
             return outcome

@@ -10,7 +10,7 @@ placement said of its arms.
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,10 +33,17 @@ PATCH_ACKNOWLEDGED: Final = "patch_acknowledged"
 NOTHING_TO_TAKE_BACK: Final = "nothing_to_take_back"
 TRAFFIC_LEFT: Final = "confirmed"
 
+Hindered = Callable[[], Awaitable[str | None]]
+"""Says why something is not to be done any more; null: it is to be done."""
+
 _LOOK_FIRST_SECONDS: Final = 0.005
 LOOK_CAP_SECONDS: Final = 0.5
 _APPLIED_SECONDS: Final = 5.0
 """Within which Argo CD heals what it applies, where it is told to; Flux comes after minutes, and nobody waits for that."""
+
+
+async def by_nothing() -> None:
+    """Nothing stands against it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +51,8 @@ class RevertOutcome:
     """What became of one attempt to take the traffic back.
 
     Attributes:
-        action: ``revert`` (patched, and not seen to have failed), ``blocked`` (nobody else behind the baseline), ``failed``.
+        action: ``revert`` (patched, and not seen to have failed), ``blocked`` (nobody else behind the baseline), ``failed``,
+            ``none`` (it was hindered).
         steps: the steps with their times.
         attempts: patches tried.
         reason: one sentence for the verdict.
@@ -88,16 +96,18 @@ class Reverting:
         owners: Sequence[Owner] = (),
         git: GitTools | None = None,
         turns: Turns | None = None,
-        begins: Callable[[], None] = lambda: None,
+        hindered: Hindered = by_nothing,
     ) -> RevertOutcome:
         """Take all traffic back to the baseline and watch it leave the canary; meanwhile read what in Git must change.
 
         Never raises a ``VerdictdError``: whatever the mesh answers becomes the outcome. Cancellation passes through. ``turns`` says
-        which of many that are taken back at once goes first; ``begins`` is called when it is this one's turn.
+        which of many that are taken back at once goes first. ``hindered`` is asked when it is this one's turn, which may be a while
+        after its decision: where it gives a reason, nothing is done.
         """
         turns = turns or Turns()
         async with turns.turn():
-            begins()
+            if (why := await hindered()) is not None:
+                return RevertOutcome(action=Action.NONE, steps=(), attempts=0, reason=why)
             taken = await self._taken_back(router, release, located=located, owners=owners)
         if isinstance(taken, RevertOutcome):
             return taken

@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from daemon.engine.reverting import Hindered, by_nothing
 from daemon.engine.session import Session
 from daemon.model import Action
 from daemon.placement import PlannedObject, Undo, ValueChange
@@ -40,7 +41,7 @@ class UndoLog:
     Attributes:
         allowed: returns when it may be written, and owners told; called before each time that this is done. True: what was asked
             before may be old by now. Raises ``Unavailable`` where it may not now, ``Blocked`` where it may not any more.
-        begins: is told when it is the revert's turn in a cluster.
+        hindered: asked when it is the revert's turn in a cluster: why it is not to be any more; null: it is to be.
         intends: is told before a patch what it may change, and returns when that is safe. The patch does not wait long for it.
         changed: is told what was changed; intents of the same objects are answered by it.
         settled: is told of which intents nothing is to be kept: they were not carried out, or are told to ``changed``.
@@ -48,7 +49,7 @@ class UndoLog:
     """
 
     allowed: Callable[[], Awaitable[bool]] = _at_once
-    begins: Callable[[], None] = lambda: None
+    hindered: Hindered = by_nothing
     intends: Callable[[tuple[Undo, ...]], Awaitable[None]] = _nowhere
     changed: Callable[[tuple[Undo, ...]], None] = lambda undos: None
     settled: Callable[[tuple[Undo, ...]], None] = lambda intents: None
@@ -63,7 +64,7 @@ class UndoLog:
 
         return UndoLog(
             allowed=self.allowed,
-            begins=self.begins,
+            hindered=self.hindered,
             intends=lambda intents: self.intends(there(intents)),
             changed=lambda undos: self.changed(there(undos)),
             settled=lambda intents: self.settled(there(intents)),

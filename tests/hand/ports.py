@@ -12,6 +12,7 @@ from config.policy import Failures, Policy
 from config.settings import Limits
 from daemon.engine.dependencies import Mesh, MeshCluster, Ports, Shared, Sink
 from daemon.engine.engine import Engine
+from daemon.engine.turns import Turns
 from daemon.errors import Blocked, Conflict, TransientError, VerdictdError
 from daemon.meshes.unsteered import UnsteeredRouter
 from daemon.model import AuditEntry, Cadence, Command, Outline, Reading, Release, Stage, TimedStep, Verdict, Watch
@@ -316,6 +317,7 @@ class Scene:
     observed_only: str = ""
     pods: TrafficRouter | None = None
     git: GitTools | None = None
+    turns: Turns = field(default_factory=Turns)
     awaiting: Awaiting | None = None
     shared: Shared | None = None
 
@@ -330,6 +332,7 @@ class Scene:
                             router=UnsteeredRouter(kind="made-up") if self.observed_only else self.router,
                             pods=self.pods,
                             git=self.git,
+                            turns=self.turns,
                         )
                     },
                     telemetry="hand",

@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]
 T = TypeVar("T")
 
 
-async def patiently(ask: Callable[[], Awaitable[list[T]]]) -> list[T]:
+async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
     """Ask until there is an answer: leaders are being elected."""
     async with asyncio.timeout(45):
         while True:

@@ -15,6 +15,7 @@ from daemon.bus.opening import Bus, open_bus
 from daemon.engine.promotions import Promotions
 from daemon.errors import TransientError
 from daemon.model import Release
+from tests.bus.test_cluster import patiently
 from tests.bus.test_eventsource import announce, take
 from tests.bus.test_publisher import published, told
 from tests.hand import samples
@@ -77,13 +78,13 @@ async def test_a_follower_whose_disk_writes_nothing_holds_up_neither_states_nor_
         async with open_bus(settings, cluster="prod") as bus, asyncio.timeout(100):
             await led_by(bus, "n0", (f"KV_{subjects.SESSIONS}", f"KV_{subjects.RECORDS}", subjects.VERDICTS, subjects.RELEASES))
             disk_of(servers[1]).takes(NEVER_SECONDS)
-            await bus.sessions.put("web-1", b"state")
+            await patiently(lambda: bus.sessions.put("web-1", b"state"))
             await told(bus, verdict("web-1"))
-            await announce(bus, DOCUMENT)
-            [announcement] = await take(bus, 1)
+            await patiently(lambda: announce(bus, DOCUMENT, {"Nats-Msg-Id": "once"}))
+            [announcement] = await take(bus, 1, within=60.0)
             await announcement.accept()
-            assert [found.release_id for _, found in await published(bus)] == ["web-1"]
-            assert [(key, kept.value) for key, kept in await bus.sessions.items()] == [("web-1", b"state")]
+            assert [found.release_id for _, found in await patiently(lambda: published(bus))] == ["web-1"]
+            assert [(key, kept.value) for key, kept in await patiently(bus.sessions.items)] == [("web-1", b"state")]
 
 
 async def test_what_takes_longer_to_write_than_is_waited_for_at_first_is_acknowledged_all_the_same(slow_server: Broker) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bus.test_fleet import FORGED, RESET, SHIPPED, USERS, Fleet, questions
+from tests.bus.test_fleet import FORGED, RESET, SHIPPED, USERS, Fleet, questions, subjects_heard
 from tests.hand.broker import Broker
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]
@@ -92,14 +92,18 @@ async def test_whatever_is_sent_on_the_way_of_a_hub_nothing_in_the_daemon_s_acco
             await here.let_the_hub_read("eu")
             await hub.connected.wait()
             before = await here.kept("eu")
-            for subject in FORGED:
-                hub.say(subject, b'{"command":"cancel"}')
-                hub.say(f"$JS.eu.API.{RESET}", b'{"seq":1}', reply=subject)
-            for prefix in ("$JS.API", "$JS.eu.API"):
-                for what in questions():
-                    hub.say(f"{prefix}.{what}", b"", reply=f"answer.{prefix}.{what}")
-            hub.say(f"$JS.eu.API.{RESET}", b"", reply="the.last")
-            await hub.hears("the.last")
+            async with here.user("operator", at=cluster) as beside_the_daemon:
+                arrived = await subjects_heard(beside_the_daemon, "verdictd.>", "$KV.>")
+                for subject in FORGED:
+                    hub.say(subject, b'{"command":"cancel"}')
+                    hub.say(f"$JS.eu.API.{RESET}", b'{"seq":1}', reply=subject)
+                for prefix in ("$JS.API", "$JS.eu.API"):
+                    for what in questions():
+                        hub.say(f"{prefix}.{what}", b"", reply=f"answer.{prefix}.{what}")
+                hub.say(f"$JS.eu.API.{RESET}", b"", reply="the.last")
+                await hub.hears("the.last")
+                await beside_the_daemon.flush()
+                assert not arrived
             assert await here.kept("eu") == before
             await here.decide("eu", "web-1")
             await hub.hears("fleet.deliver.eu")

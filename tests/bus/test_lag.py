@@ -50,7 +50,7 @@ async def test_a_consumer_whose_messages_another_client_has_and_does_not_answer_
         await announce(bus, DOCUMENT)
     async with AsyncExitStack() as stack:
         stranger = await stack.enter_async_context(bus.connection.pulling(subjects.RELEASES, durable))
-        held = await stranger.fetch(2, timeout=5.0)
+        held = await stranger.fetch(2, timeout=30.0)
         await lag.look()
         elapsed.seconds = HELD_UP_SECONDS - 1.0
         await lag.look()

@@ -51,10 +51,10 @@ async def delivered(api: Api, form: str, *, secret: str = SECRET, payload: Any =
     words = [f"http://127.0.0.1:{api.server.address.port}/hooks/github", secret, form]
     argv = node.argv(HERE / "octokit" / "deliver.mjs", *words, *([] if payload is None else [json.dumps(payload)]))
     process = await asyncio.create_subprocess_exec(
-        *argv, cwd=locate.require("octokit"), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        *argv, cwd=locate.require("octokit"), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
-    output, _ = await process.communicate()
-    assert process.returncode == 0, output.decode()
+    output, said = await process.communicate()
+    assert process.returncode == 0, said.decode()
     return [Delivery(**json.loads(line)) for line in output.splitlines()]
 
 

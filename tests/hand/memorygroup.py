@@ -4,6 +4,7 @@ The group is a child of our own, or beside it, where the kernel and whoever runs
 """
 
 import contextlib
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -94,8 +95,12 @@ def _made() -> MemoryGroup:
         except OSError as error:
             refused = str(error)
             continue
+        group = MemoryGroup(folder=made, form=form)
         if (made / form.limits[0]).exists():
-            return MemoryGroup(folder=made, form=form)
+            joined = subprocess.run(group.inside("true"), check=False, capture_output=True, text=True, timeout=60)
+            if joined.returncode == 0:
+                return group
+            refused = joined.stderr.strip()
         made.rmdir()
     pytest.skip(f"no group of processes with a limit of memory can be made: {refused}")
 

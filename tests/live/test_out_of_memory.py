@@ -21,8 +21,8 @@ pytestmark = [
 ]
 
 MIB = 1024 * 1024
-EATER = f"import signal; kept = [bytes([1]) * {MIB} for _ in range(48)]; signal.pause()"
-"""Somebody else in the same container."""
+EATER = f"import signal; kept = [bytes([1]) * {MIB} for _ in range(1024)]; signal.pause()"
+"""Somebody else in the same container, who takes more than the kernel gets by forgetting files that were read there."""
 WORTH_MOST = "1000"
 """The kernel ends who is worth it most: here always the daemon, with its broker beside it."""
 

@@ -14,13 +14,16 @@ import array
 import ctypes
 import errno
 import fcntl
+import functools
 import heapq
 import os
 import platform
 import select
 import socket
 import struct
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,6 +44,7 @@ _NOTICE = struct.Struct("=QIIiIQ6Q")  # id, pid, flags; number, architecture, in
 _ANSWER = struct.Struct("=QqiI")  # id, value, error, flags
 
 
+@functools.cache
 def obstacle() -> str | None:
     """Why there is no slow disk here, if so."""
     if sys.platform != "linux" or platform.machine() not in _MACHINES:
@@ -49,7 +53,7 @@ def obstacle() -> str | None:
         actions = Path("/proc/sys/kernel/seccomp/actions_avail").read_text(encoding="ascii")
     except OSError:
         return "this kernel has no seccomp"
-    return None if "user_notif" in actions.split() else "this kernel's seccomp cannot notify"
+    return _refusal() if "user_notif" in actions.split() else "this kernel's seccomp cannot notify"
 
 
 class SlowDisk:
@@ -71,6 +75,14 @@ class SlowDisk:
         new = self._control.with_suffix(".new")
         new.write_text(repr(seconds), encoding="ascii")
         new.replace(self._control)
+
+
+def _refusal() -> str | None:
+    """Why no write can be held, though the kernel could: a container may forbid it, or be told of all calls itself. It is tried."""
+    with tempfile.TemporaryDirectory(prefix="verdictd-slow-disk-") as folder:
+        argv = [*SlowDisk(Path(folder) / "store").prefix, "/bin/sh", "-c", ":"]
+        tried = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=60)
+    return None if tried.returncode == 0 else f"seccomp is refused here: {tried.stderr.strip()[-300:]}"
 
 
 def main(control: Path, folder: Path, argv: Sequence[str]) -> None:

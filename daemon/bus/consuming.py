@@ -132,11 +132,14 @@ class Consumer:
         if self._waiting.is_full:
             await asyncio.sleep(FETCH_SECONDS)
             return self._waiting.take()
-        fetched = [Delivery(message, waiting=self._waiting) for message in await self._fetch(subscription)]
-        for one in fetched:
+        come = [Delivery(message, waiting=self._waiting) for message in await self._fetch(subscription)]
+        for one in come:
             if self._queue_subject is None:
                 self.gaps.seen(one.number, delivery=one.message.metadata.sequence.consumer)
             self._waiting.replace(one)
+        worked_on = {one.identity for one in self._held if not one.answered}
+        # What comes again although it is being worked on would take the place of others; the answer under way is for both.
+        fetched = [one for one in come if one.identity not in worked_on]
         self._held.update(fetched)
         return [*self._waiting.take(), *fetched]
 

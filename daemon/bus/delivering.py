@@ -8,6 +8,7 @@ What is kept is bounded; when it is full nothing new is fetched, as nothing coul
 import contextlib
 import time
 from collections.abc import Callable
+from datetime import datetime
 
 from nats.aio.msg import Msg
 
@@ -32,11 +33,22 @@ class Delivery:
         """Its place in the stream."""
         return self.message.metadata.sequence.stream
 
+    @property
+    def identity(self) -> tuple[int, datetime]:
+        """Tells its message from all others, also from one of the same place in a stream that was made anew."""
+        return self.number, self.message.metadata.timestamp
+
     async def acknowledge(self) -> None:
         """It need not come again. If the server does not hear it, it comes again, which must do no harm."""
         self.answered = True
         with contextlib.suppress(VerdictdError), translated("acknowledging"):
             await self.message.ack_sync(timeout=ANSWER_SECONDS)
+
+    async def let_go(self) -> None:
+        """As ``acknowledge``, without waiting for the server to hear it: for what begins nothing, of which there may be much."""
+        self.answered = True
+        with contextlib.suppress(VerdictdError), translated("acknowledging"):
+            await self.message.ack()
 
     async def put_back(self, *, delay_seconds: float = 0.0) -> None:
         """It shall come again, from the server, which counts how often."""

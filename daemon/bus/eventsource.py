@@ -115,7 +115,7 @@ class NatsEventSource:
                     delivery.postpone(seconds=RETRY_SECONDS)
                     continue
                 if content is None:
-                    await delivery.acknowledge()
+                    await delivery.let_go()
                 else:
                     yield NatsAnnouncement(self._letters, delivery, content)
 

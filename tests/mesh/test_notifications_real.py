@@ -1,6 +1,6 @@
-"""The notifications of Argo Rollouts as its controller sends them: by our example, to a whole daemon's hook.
+"""The notifications of Argo Rollouts and Argo CD as their controllers send them: by our examples, to a whole daemon's hook.
 
-Argo CD has the same engine. What the controller makes is written to be ready by hand: there are no nodes.
+What the former makes is written to be ready by hand, and what the latter would sync is said so: there are no nodes and no Git.
 """
 
 import json
@@ -16,9 +16,10 @@ from tests.hand.broker import Broker, nats_server
 from tests.hand.daemons import DaemonApi
 from tests.hand.istio_cluster import client_of, cluster_of
 from tests.live.test_hooks import daemon
-from tests.mesh.owners_world import REPLICA_SETS, Json, argo_release, becoming_ready, merge, workload
+from tests.mesh.owners_world import REPLICA_SETS, Json, argo_release, becoming_ready, create, merge, workload
 from tests.packaging.manifests import collection, documents
 from tests.pipelines.examples import of_kind
+from tests.servers.argocd import NAMESPACE, argocd_notifications
 from tests.servers.argorollouts import argo_rollouts
 from tests.servers.kube_apiserver import KubeApiServer
 from tests.servers.locate import require_crds
@@ -72,7 +73,7 @@ async def count_is(api: DaemonApi, count: int) -> None:
     async def is_so() -> bool:
         return len(await releases(api)) == count
 
-    await until(is_so, 60.0)
+    await until(is_so, 90.0)
 
 
 @asynccontextmanager
@@ -91,7 +92,7 @@ async def logged(process: Process, words: str) -> None:
     async def is_so() -> bool:
         return words in process.log.read_text(encoding="utf-8", errors="replace")
 
-    await until(is_so, 60.0)
+    await until(is_so, 90.0)
 
 
 async def test_argo_rollouts_announces_each_canary_once_though_the_daemon_was_away_for_a_while(
@@ -123,5 +124,60 @@ async def test_argo_rollouts_announces_each_canary_once_though_the_daemon_was_aw
             await owned.tick()
             await logged(argo, "already sent")
             await merge(api, path, {"spec": {"template": workload("v3")["template"]}})
+            await count_is(verdictd, 2)
+            assert (await releases(verdictd))[1]["id"] == first["id"]
+
+
+APPLICATIONS = Resource(group="argoproj.io", version="v1alpha1", plural="applications", kind="Application")
+REVISION = "f95f852bd8fca8fcc58a9a2d6c842781e32a215e"
+SHOP = {
+    "destination": {"server": "https://kubernetes.default.svc", "namespace": "shop"},
+    "project": "default",
+    "source": {"repoURL": "https://git.example.com/shop.git", "path": "web", "targetRevision": "main"},
+}
+
+
+def synced(minute: int, phase: str = "Succeeded") -> Json:
+    """What Argo CD writes of a sync that began in this minute."""
+    ended = {} if phase == "Running" else {"finishedAt": f"2026-11-27T09:{minute:02}:20Z"}
+    result = {"revision": REVISION, "source": SHOP["source"]}
+    operation = {"sync": {"revision": REVISION}, "initiatedBy": {"username": "jane"}}
+    state = {"operation": operation, "phase": phase, "startedAt": f"2026-11-27T09:{minute:02}:00Z", "syncResult": result, **ended}
+    images = {"images": ["reg.example/web:2", "reg.example/proxy:9"]}
+    return {"status": {"operationState": state, "reconciledAt": f"2026-11-27T09:{minute:02}:30Z", "summary": images}}
+
+
+async def test_argo_cd_announces_each_sync_that_succeeded_once_and_what_the_daemon_was_away_for_a_minute_later(
+    nats_server: Broker, tmp_path: Path
+) -> None:
+    [port] = free_ports(1)
+    told = {"service": "web", "namespace": "shop", "baseline": {"subset": "v1"}, "canary": {"subset": "v2"}}
+    made = objects(
+        "argocd-notifications.yaml",
+        namespace=NAMESPACE,
+        secret="argocd-notifications-secret",
+        url=f"http://127.0.0.1:{port}",
+    )
+    crds = [require_crds(name) for name in ("argocd-application", "argocd-appproject")]
+    async with (
+        cluster_of(tmp_path / "cluster", crds=crds, objects=made) as api,
+        argocd_notifications(tmp_path / "argocd", api) as argo,
+    ):
+        metadata = {"name": "shop", "annotations": subscribed(told)}
+        await create(api, APPLICATIONS, NAMESPACE, {"metadata": metadata, "spec": SHOP, **synced(1, phase="Running")})
+        path = APPLICATIONS.path(namespace=NAMESPACE, name="shop")
+        await merge(api, path, synced(1))
+        await logged(argo, "Failed to notify recipient")
+        async with daemon(nats_server, tmp_path, port, hooks=hook(tmp_path, "argocd")) as verdictd:
+            await count_is(verdictd, 1)
+            [first] = await releases(verdictd)
+            release = first["release"]
+            assert (release["service"], release["canary"]["subset"]) == ("web", "v2")
+            assert (release["revision"], release["initiated_by"]) == (REVISION, "jane")
+            await merge(api, path, {"metadata": {"labels": {"seen": "again"}}})
+            await logged(argo, "already sent")
+            await merge(api, path, synced(2, phase="Running"))
+            await merge(api, path, synced(2, phase="Failed"))
+            await merge(api, path, synced(3))
             await count_is(verdictd, 2)
             assert (await releases(verdictd))[1]["id"] == first["id"]

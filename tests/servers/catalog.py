@@ -8,6 +8,8 @@ from typing import ClassVar
 
 HERE = Path(__file__).resolve().parent
 _OF_GO = ("go.mod", "go.sum")
+OURS = "verdictd.test/servers/"
+"""What the modules of our folders are called: their package is a ``main.go``, where a server has no program to itself."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -59,7 +61,11 @@ class GoServer:
     """Whether KUBEBUILDER_ASSETS, where many people have it already, may hold this server."""
     optional: bool = False
     """Built only when it is asked for by name, and its tests are skipped without it, in CI too: its build takes minutes."""
-    pins: ClassVar[tuple[str, ...]] = _OF_GO
+
+    @property
+    def pins(self) -> tuple[str, ...]:
+        """The files in the folder that decide what comes out."""
+        return (*_OF_GO, "main.go") if self.package.startswith(OURS) else _OF_GO
 
     @property
     def module_folder(self) -> Path:
@@ -209,6 +215,20 @@ SERVERS: tuple[Server, ...] = (
         package="github.com/fluxcd/kustomize-controller",
         binary="kustomize-controller",
         crds=(Crds("flux-kustomizations", "github.com/fluxcd/kustomize-controller", "config/crd/bases/*.yaml"),),
+        optional=True,
+    ),
+    GoServer(
+        name="argocd-notifications",
+        # 3.2.12 cannot be compiled, and later ones replace a module by a folder of theirs, which no module brings.
+        version="3.2.11",
+        folder="argocd",
+        package=f"{OURS}argocd",
+        binary="argocd-notifications",
+        stamps=("github.com/argoproj/argo-cd/v3/common.version=3.2.11",),
+        crds=tuple(
+            Crds(f"argocd-{name}", "github.com/argoproj/argo-cd/v3", f"manifests/crds/{name}-crd.yaml")
+            for name in ("application", "appproject")
+        ),
         optional=True,
     ),
     GoDefinitions(

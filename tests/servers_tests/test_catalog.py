@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.servers.catalog import HERE, KUBERNETES, SERVERS, GoDefinitions, GoServer, NpmPackages, server
+from tests.servers.catalog import HERE, KUBERNETES, OURS, SERVERS, GoDefinitions, GoServer, NpmPackages, server
 
 GO_SERVERS = [row for row in SERVERS if isinstance(row, GoServer)]
 
@@ -22,7 +22,11 @@ def test_a_server_that_is_not_in_the_table_is_refused_with_what_is() -> None:
 @pytest.mark.parametrize("row", GO_SERVERS, ids=lambda row: row.name)
 def test_a_server_of_go_is_pinned_and_its_package_imported(row: GoServer) -> None:
     """Without the blank import, `go mod tidy` would take the module out of go.mod again."""
-    assert f'"{row.package}"' in (row.module_folder / "tools.go").read_text()
+    if row.package.startswith(OURS):
+        assert row.package == f"{OURS}{row.folder}"
+        assert "package main" in (row.module_folder / "main.go").read_text()
+    else:
+        assert f'"{row.package}"' in (row.module_folder / "tools.go").read_text()
     assert (row.module_folder / "go.sum").stat().st_size > 0
 
 

@@ -162,7 +162,7 @@ class SeriesIndex:
     def set_apart(self, keys: Sequence[object]) -> None:
         """Somebody else keeps what is known of these, until all are forgotten. It may be learnt again."""
         for key in keys:
-            del self.series[key]
+            self.series.pop(key, None)
         self.apart += len(keys)
 
     def tidy(self, met: int) -> None:

@@ -182,13 +182,17 @@ class KnownBlocks:
         """The items of a new block that begins here, and the block, where it has its end among them; no items: there is none."""
         heads: list[bytes] = []
         series: list[Series] = []
+        met: set[bytes] = set()
         for at in range(place, len(items)):
             one = self._series(head := _head(items[at]))
             if one is None or one.kind is not SampleKind.BUCKET or math.isnan(one.le):
                 break
+            if head in met:
+                break  # a store may hold it twice; a block has each of its series once
             if series and one.target != series[0].target:
                 break
             heads.append(head)
+            met.add(head)
             series.append(one)
         run = list(items[place : place + len(heads)])
         if not run or place + len(run) == len(items):

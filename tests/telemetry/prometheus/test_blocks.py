@@ -161,7 +161,8 @@ def answers(draw: st.DrawFn) -> list[Item]:
             count = 10 * len(ages) + BOUNDS.index(le)
             text = str(count) if usual or draw(st.booleans()) else draw(VALUES)
             mine = ages if usual or draw(st.booleans()) else draw(TIMES)
-            items.append(series(pod, le, *((AT - age, text) for age in mine), code=code))
+            one = series(pod, le, *((AT - age, text) for age in mine), code=code)
+            items += [one] * (1 if usual or draw(st.integers(0, 5)) else 2)
         items += [sums(pod)] if draw(st.booleans()) else []
     return items
 
@@ -229,6 +230,16 @@ def _odd(place: int, **changes: Any) -> list[Item]:
     return items
 
 
+@pytest.mark.parametrize("twice", [0, 2, 3])
+@pytest.mark.parametrize("behind", [0, 1, 2, 8, 20])
+def test_a_series_that_comes_twice_is_read_as_one_by_one(twice: int, behind: int) -> None:
+    reading, one_by_one = Reading(), Reading(known=False)
+    usual = [*FLEET, sums(1)]
+    items = [*usual[: twice + behind], usual[twice], *usual[twice + behind :]]
+    for answer in (items, items, usual, items, usual):
+        assert _outcome(reading, answer, {}) == _outcome(one_by_one, answer, {})
+
+
 NOW, BEFORE = FLEET[2]["values"][1][0], FLEET[2]["values"][0][0]
 
 
@@ -268,3 +279,10 @@ def test_series_that_have_gone_are_forgotten_with_all_that_was_known_of_them() -
     reading.shown([*histogram(1, 10), sums(1)])
     assert len(reading.source._blocks) == 1
     assert len(reading.index.series) + reading.index.apart == len(BOUNDS) + 2
+
+
+def test_what_others_keep_may_be_named_twice() -> None:
+    index = SeriesIndex(ISTIO, as_text=True)
+    index.learn("one", NAME, {})
+    index.set_apart(["one", "one"])
+    assert "one" not in index.series

@@ -2,9 +2,9 @@
 
 Each step begins from the session's stage, so that a restart goes on with the step that was not finished. A revert waits for its
 turn, when it is asked whether it is still to be, and else for nothing, not even for its own checkpoint: the two go out side by
-side, but where several replicas could decide differently (``tenure``). A verdict is published only when the decision is durable, so that no restart can decide otherwise after
-somebody has read it. The guard does not wait for that. From then on the log of verdicts and every sink are told side by side: the
-log for as long as it takes, a sink for a while (``outbox``).
+side, but where several replicas could decide differently (``tenure``). A verdict is published only when the decision is
+durable, so that no restart can decide otherwise after somebody has read it. The guard does not wait for that. From then on the
+log of verdicts and every sink are told side by side: the log for as long as it takes, a sink for a while (``outbox``).
 
 The record is the end: it is written once, when nothing is left to do, and whoever has one is never taken up again.
 """

@@ -185,7 +185,7 @@ async def _reject(letters: DeadLetters, delivery: Delivery, reason: str) -> None
         logger.warning("a dead letter could not be kept yet", extra={"reason": reason, "error": str(error)})
         delivery.postpone(seconds=RETRY_SECONDS)
         return
-    await delivery.acknowledge()
+    await delivery.let_go()
 
 
 def _read(message: Msg, hearing: Hearing) -> Announced:

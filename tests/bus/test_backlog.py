@@ -8,6 +8,7 @@ from contextlib import aclosing, asynccontextmanager
 from typing import cast
 
 import pytest
+from nats.aio.msg import Msg
 
 from daemon.aio.clock import SystemClock
 from daemon.aio.tasks import background
@@ -68,8 +69,16 @@ async def all_answered(bus: Bus) -> int:
 
 
 async def test_among_thousands_of_events_that_are_not_ours_the_few_that_are_begin_and_every_one_is_answered(
-    nats_server: Broker, bus: Bus
+    nats_server: Broker, bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    heard: list[int] = []
+    in_turn = Msg.ack_sync
+
+    async def ack_sync(message: Msg, timeout: float = 1.0) -> Msg:
+        heard.append(message.metadata.sequence.stream)
+        return await in_turn(message, timeout)
+
+    monkeypatch.setattr(Msg, "ack_sync", ack_sync)
     async with open_bus(nats_server.settings, cluster="other") as elsewhere:
         await consuming_begun(elsewhere, cluster="other")
     await consuming_begun(bus, cluster="prod")
@@ -83,6 +92,7 @@ async def test_among_thousands_of_events_that_are_not_ours_the_few_that_are_begi
         most_held = await all_answered(bus)
     assert releases.begun == ["web-499", "web-999", "web-1499"]
     assert bus.dead_letters.kept == MESSAGES // 3
+    assert len(heard) == 3, "only what begins is waited for until the broker has heard of it"
     assert most_held <= consuming.BATCH + EVENTS_UNDER_WAY
 
 

@@ -19,7 +19,7 @@ from daemon.bus.serving import Served
 from daemon.errors import InvalidEvent, NotFound
 from daemon.model import Command
 from tests.bus import raw
-from tests.bus.test_eventsource import announce, consuming_begun, dead_letters, outstanding, take
+from tests.bus.test_eventsource import all_answered, announce, consuming_begun, dead_letters, take
 from tests.hand.broker import Broker
 from tests.hand.samples import DOCUMENT
 from tests.hand.waiting import until
@@ -66,7 +66,7 @@ async def test_a_message_that_once_ended_the_daemon_is_rejected_and_the_next_is_
     await refused(bus)
     [good] = await take(bus, 1)
     await good.accept()
-    assert await outstanding(bus) == 0
+    await all_answered(bus)
     [(headers, data)] = await dead_letters(bus)
     assert headers["Verdictd-Reason"].startswith(f"{path}: ")
     assert "defect" not in headers["Verdictd-Reason"]
@@ -92,7 +92,7 @@ async def test_headers_that_are_no_utf8_are_rejected_and_the_letter_can_be_read(
     [(letter, data)] = await dead_letters(bus)
     assert letter["Verdictd-Reason"].startswith(f"{path}: holds bytes that are not UTF-8")
     assert data == GOOD
-    assert await outstanding(bus) == 0
+    await all_answered(bus)
 
 
 async def test_any_bytes_in_other_headers_do_no_harm_and_are_kept_as_far_as_they_can_be(nats_server: Broker, bus: Bus) -> None:
@@ -124,7 +124,7 @@ async def test_headers_that_cannot_be_read_are_rejected_and_do_not_deafen_the_da
     await refused(bus)
     [good] = await take(bus, 1)
     await good.accept()
-    assert await outstanding(bus) == 0
+    await all_answered(bus)
     [(letter, data)] = await dead_letters(bus)
     assert letter["Verdictd-Reason"].startswith("headers: cannot be read: ")
     assert data == GOOD
@@ -149,7 +149,7 @@ async def test_a_sender_s_status_is_not_taken_for_the_broker_s(nats_server: Brok
     await refused(bus)
     [last] = await take(bus, 1)
     await last.accept()
-    assert await outstanding(bus) == 0
+    await all_answered(bus)
     [(letter, data)] = await dead_letters(bus)
     assert data == b"no release"
     assert inline or letter["Verdictd-Header-status"] == status.decode()
@@ -244,7 +244,7 @@ async def test_a_message_that_came_past_the_stream_is_not_read(bus: Bus, caplog:
     await announce(bus, DOCUMENT)
     [announcement] = await taking
     await announcement.accept()
-    assert await outstanding(bus) == 0
+    await all_answered(bus)
 
 
 async def test_an_event_for_a_cluster_that_nobody_has_is_rejected_once_by_several_daemons(nats_server: Broker, bus: Bus) -> None:
@@ -282,7 +282,7 @@ async def test_an_event_for_a_cluster_whose_daemon_is_away_waits_for_it(nats_ser
     await announce(bus, DOCUMENT)
     [ours] = await take(bus, 1)
     await ours.accept()
-    assert await outstanding(bus) == 0
+    await all_answered(bus)
     assert await dead_letters(bus) == []
     async with open_bus(nats_server.settings, cluster="other") as elsewhere:
         [theirs] = await take(elsewhere, 1)

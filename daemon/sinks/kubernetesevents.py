@@ -1,8 +1,8 @@
 """Verdicts as Events of Kubernetes: on the canary's workload, on its routes and on their owners, where ``kubectl describe`` shows.
 
 They are an aside. What cannot be written holds up nothing and is logged once, until it works again; of many verdicts at once a few
-are told at a time, so that reverts have the API server. An Event's name comes from the
-release and the object, so that a verdict that is told twice is one Event.
+are told at a time, so that reverts have the API server. Each API server has its own turns: one that hangs keeps none of another's.
+An Event's name comes from the release and the object, so that a verdict that is told twice is one Event.
 """
 
 import asyncio
@@ -44,7 +44,8 @@ class KubernetesEvents:
     def __init__(self, places: Mapping[str, Place | None]) -> None:
         self._places = places
         self._standing = Standing("Events of Kubernetes")
-        self._turns = asyncio.Semaphore(_AT_A_TIME)
+        # Meshes of one cluster share its client, and with it the turns.
+        self._turns = {place.kube: asyncio.Semaphore(_AT_A_TIME) for place in places.values() if place is not None}
 
     def wants(self, release: Release, verdict: Verdict) -> bool:
         """See ``VerdictSink.wants``."""
@@ -60,7 +61,7 @@ class KubernetesEvents:
         place = self._place(release)
         if place is None:
             return
-        async with self._turns, asyncio.TaskGroup() as group:
+        async with self._turns[place.kube], asyncio.TaskGroup() as group:
             objects = _objects(place, release, routes, workload)
             tasks = [group.create_task(_tried(place, kinds, name, verdict)) for kinds, name in objects]
         if failed := [error for task in tasks if (error := task.result()) is not None]:

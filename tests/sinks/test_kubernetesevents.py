@@ -20,6 +20,7 @@ from daemon.model import Outcome, Release
 from daemon.placement import ObjectName
 from daemon.ports.durable import PlacedSink
 from daemon.sinks.kubernetesevents import NOTE_BYTES, KubernetesEvents, Place, event
+from tests.hand.ports import until
 from tests.hand.samples import RELEASE, verdict
 from tests.hand.servers import Answer, says
 from tests.kube.stub import status
@@ -206,4 +207,39 @@ async def test_of_many_verdicts_at_once_a_few_are_told_at_a_time() -> None:
     sink = KubernetesEvents({"mesh": Place(kube=busy, routes=(VIRTUAL_SERVICES,))})
     release = msgspec.structs.replace(SHOP, mesh="mesh")
     await asyncio.gather(*(sink.publish_at(release, verdict("web-1"), routes=[], workload="web-v2") for _ in range(50)))
+    assert 1 < busy.most <= 8
+
+
+class Hanging(KubeClient):
+    """An API server that does not answer. ``asked``: how many wait for it."""
+
+    def __init__(self) -> None:
+        super().__init__(Kubernetes())
+        self.asked = 0
+
+    async def get(self, resource: Resource, *, name: str, namespace: str | None = None) -> Any:
+        del resource, name, namespace
+        self.asked += 1
+        await asyncio.Event().wait()
+
+
+async def test_an_api_server_that_hangs_keeps_no_verdict_from_another_cluster() -> None:
+    hanging, healthy = Hanging(), Busy()
+    sink = KubernetesEvents({"mesh": Place(kube=hanging, routes=()), "other": Place(kube=healthy, routes=())})
+    there, elsewhere = (msgspec.structs.replace(SHOP, mesh=mesh) for mesh in ("mesh", "other"))
+    waiting = [asyncio.create_task(sink.publish_at(there, verdict("web-1"), routes=[], workload="web-v2")) for _ in range(9)]
+    await until(lambda: hanging.asked == 8)
+    async with asyncio.timeout(10.0):
+        await sink.publish_at(elsewhere, verdict("web-1"), routes=[], workload="web-v2")
+    assert healthy.most == 1
+    for task in waiting:
+        task.cancel()
+    await asyncio.wait(waiting)
+
+
+async def test_meshes_of_one_cluster_have_its_turns_together() -> None:
+    busy = Busy()
+    sink = KubernetesEvents({mesh: Place(kube=busy, routes=()) for mesh in ("mesh", "other")})
+    releases = [msgspec.structs.replace(SHOP, mesh=mesh) for mesh in ("mesh", "other")] * 20
+    await asyncio.gather(*(sink.publish_at(one, verdict("web-1"), routes=[], workload="web-v2") for one in releases))
     assert 1 < busy.most <= 8

@@ -238,11 +238,12 @@ class Ticker:
         """Decided ones first: nothing stands before a revert."""
         async for item in in_stretches(sorted(judged, key=lambda j: j.after.decision is None)):
             session = item.due.session
-            self._meter.ticked(self._watch(session), item.due.reading, item.ruling)
             if item.error is not None:
                 self._meter.failed("judge", item.error)
             if not self._registry.is_current(session):
                 continue
+            # Of one that has ended meanwhile the series are gone, and stay so.
+            self._meter.ticked(self._watch(session), item.due.reading, item.ruling)
             self._registry.put(item.after)
             if item.after.decision is not None:
                 self._decided(item.after)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -148,6 +149,24 @@ async def test_a_word_spoken_in_the_middle_of_the_judging_stands(monkeypatch: py
     assert shop.registry.get("web-1").stage is Stage.PUBLISHING
     assert shop.registry.get("web-1").ticks == 0
     assert shop.decided == []
+
+
+async def test_of_one_that_ends_while_it_is_judged_no_tick_is_measured_but_an_error_of_the_judge_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shop, defect = Workshop(HandTelemetry([healthy()])), ValueError("a defect")
+
+    def failed(batch: Sequence[Due], *, now: Callable[[], float]) -> list[JudgedTick]:
+        judged = judge(batch, now=now)
+        shop.registry.leave("web-1")
+        return [replace(one, error=defect) if one.due.session.release_id == "web-1" else one for one in judged]
+
+    monkeypatch.setattr(ticker, "judge", failed)
+    for number in range(3):
+        shop.watch(f"web-{number}")
+    await shop.ticker.tick()
+    assert len(shop.scene.meter.ticks) == 2
+    assert shop.scene.meter.failures == [("judge", defect)]
 
 
 async def test_what_is_decided_is_handed_on_before_the_next_releases_are_judged(monkeypatch: pytest.MonkeyPatch) -> None:

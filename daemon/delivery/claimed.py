@@ -36,12 +36,17 @@ class ByNamespace:
 
     async def of(self, namespace: str) -> Sequence[Json]:
         """None where the cluster does not know the kind. Raises as ``KubeClient.list``."""
-        if namespace not in self._asking:
-            self._asking[namespace] = SingleFlight(partial(self._kube.list, self._resource, namespace=namespace))
+        asking = self._asking.get(namespace)
+        if asking is None:
+            asking = self._asking[namespace] = SingleFlight(partial(self._kube.list, self._resource, namespace=namespace))
         try:
-            return (await self._asking[namespace]()).items
+            return (await asking()).items
         except NotFound:
             return ()
+        finally:
+            if not asking.is_wanted:
+                # Namespaces come and go with what is tried in them: of one that nobody asks about nothing is kept.
+                self._asking.pop(namespace, None)
 
 
 def read(item: Json, *, kind: type[T]) -> T:

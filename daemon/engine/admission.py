@@ -216,9 +216,8 @@ class Admission:
         if newcomer.release.github_rule is None or session.attempts.get(newcomer.sender) == newcomer.release_id:
             return
         if session.verdict is not None and session.stage in {Stage.GUARDING, Stage.ENDED}:
-            await self._latecomers.answer(
-                newcomer.release, release_id=newcomer.release_id, release=session.release, verdict=session.verdict
-            )
+            release, verdict = await _in_time(self._latecomers.standing(session))
+            await self._latecomers.answer(newcomer.release, release_id=newcomer.release_id, release=release, verdict=verdict)
         elif joining.comes_second(session, newcomer):
             raise Unavailable(f"release {session.release_id} answers another job, or has been decided; try again when it is told")
 

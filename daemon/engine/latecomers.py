@@ -4,22 +4,28 @@ A pipeline's job often waits for the canary's verdict before the next one asks f
 Whose verdict is meant is told by what both say is new, or by the run itself where that has been answered before; in doubt it is
 nobody's, and the announcement goes the usual way. A release that is still open is met there. What was decided is read from memory
 and from what is kept of the service, so that a restart and every replica know the same, as far as it is not inconclusive.
+
+The newest decision counts: who asks for what was promoted waits while the watch after that may still take it back, and is told so
+when it has.
 """
 
 import logging
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Final
 
 import msgspec
 
-from daemon.engine import artifacts
+from daemon import stored
+from daemon.engine import afterwards, artifacts
 from daemon.engine.aliases import Aliases
 from daemon.engine.keptforms import decode_record
-from daemon.engine.promotions import Promotions
+from daemon.engine.promotions import Promotions, Told
 from daemon.engine.session import Session
 from daemon.engine.state import EngineState
 from daemon.errors import Unavailable
-from daemon.model import Outline, Release, Stage, Verdict
+from daemon.model import Outcome, Outline, Record, Release, Stage, Verdict
 from daemon.ports.durable import AnsweringSink
 
 log = logging.getLogger(__name__)
@@ -46,6 +52,7 @@ class Latecomers:
         self._tenure = state.tenure
         self._promotions = promotions
         self._aliases = aliases
+        self._said: set[str] = set()  # the releases of whose records it was said that they cannot be read
 
     async def answered(self, said: Release | Outline, *, release_id: str) -> bool:
         """Whether a verdict has answered it, which is durable then, and whose release is known by this id from now on.
@@ -73,8 +80,10 @@ class Latecomers:
             release, verdict: what it is told of.
         """
         to = msgspec.structs.replace(release, github_rule=said.github_rule)
+        # Of itself the watch after a promotion answers nobody; to who asks only now its verdict is that of the canary.
+        as_any = msgspec.structs.replace(verdict, after=None)
         for name, sink in self._answering(said):
-            if sink.wants(to, verdict):
+            if sink.wants(to, as_any):
                 await sink.answer(to, verdict, asked_as=release_id)
                 log.info("answered by a verdict that was there", extra={"sink": name, "by": verdict.release_id})
 
@@ -83,37 +92,95 @@ class Latecomers:
             if isinstance(sink.to, AnsweringSink) and sink.to.answers(said):
                 yield name, sink.to
 
+    async def standing(self, session: Session) -> tuple[Release, Verdict]:
+        """What stands of a release that has its verdict, and that verdict: its own, or that of the watch after its promotion.
+
+        Raises:
+            Unavailable: the one after it has not been told yet, or cannot be read; and as the stores do.
+        """
+        ids = {session.release_id, afterwards.id_of(session)}
+        told = [one for one in await self._promotions.of(session.release) if one.release_id in ids]
+        sessions = [one for one in await self._sessions(session.release) if one.release_id in ids]
+        found = await self._latest(sessions, told, artifact=session.release.artifact, means=lambda _: True)
+        if found is None:
+            raise Unavailable(f"what became of release {session.release_id} after its promotion cannot be read; try again")
+        return found
+
     async def _decided(self, said: Release | Outline) -> tuple[Release, Verdict] | None:
         """The release that is meant and its verdict, the latest one; null: it is still open, or is not known."""
+        sessions = await self._sessions(said)
+        if any(one.decision is None and one.after is None for one in sessions):
+            return None
+        told = await self._promotions.of(said)
+        return await self._latest(sessions, told, artifact=said.artifact, means=partial(_means, said))
+
+    async def _sessions(self, said: Release | Outline) -> list[Session]:
+        """Those of its service that are in memory, here or at another replica."""
         kept = await self._kept_sessions.all() if self._tenure.is_shared else []
         elsewhere = (one for one in kept if one.release_id not in self._registry and _is_of(one.release, said))
-        sessions = [one for one in (*self._registry.of_service(said), *elsewhere) if one.after is None]
-        if any(one.decision is None for one in sessions):
-            return None
-        for session in sorted(sessions, key=lambda one: one.age, reverse=True):
-            if _is_fresh(session, now=self._ports.clock.now()) and _means(said, session.release):
-                if session.verdict is None or session.stage in {Stage.REVERTING, Stage.PUBLISHING}:
-                    raise Unavailable(f"the verdict of release {session.release_id} is being told; try again")
-                return session.release, session.verdict
-        return await self._kept(said)
+        return [*self._registry.of_service(said), *elsewhere]
 
-    async def _kept(self, said: Release | Outline) -> tuple[Release, Verdict] | None:
-        """The same by what is kept of the service. Raises as the stores do."""
-        told = await self._promotions.of(said)
+    async def _latest(
+        self, sessions: Iterable[Session], told: Iterable[Told], *, artifact: str | None, means: Callable[[Release], bool]
+    ) -> tuple[Release, Verdict] | None:
+        """What was decided last of what is meant; null: nothing, or what took it back, maybe, cannot be read.
+
+        Raises:
+            Unavailable: that is being told, or the watch after a promotion goes on; and as the records do.
+        """
+        newest_first = sorted(sessions, key=lambda one: one.age, reverse=True)
+        known = {one.release_id for one in newest_first}
+        kept = [one for one in told if one.release_id not in known][-_MOST_READ:]
+        meant = [one for one in newest_first if means(one.release) and not _left_it(one)]
+        both: list[Session | Told] = [*meant, *kept]
         now = self._ports.clock.now()
-        for one in list(reversed(told))[:_MOST_READ]:
-            kept = await self._ports.records.get(one.release_id) if now - one.at <= ANSWERED_SECONDS else None
-            if kept is not None and _means(said, (record := decode_record(kept.value)).release):
+        for one in sorted(both, key=_decided_at, reverse=True):
+            if now - _decided_at(one) > ANSWERED_SECONDS:
+                return None
+            if isinstance(one, Session):
+                return _verdict_of(one)
+            record = await self._record(one.release_id)
+            if record is not None and means(record.release):
                 return record.release, record.verdict
+            if record is None and not one.promoted and artifacts.same(one.artifact, artifact) is not False:
+                return None
         return None
+
+    async def _record(self, release_id: str) -> Record | None:
+        """Null where there is none, or none that can be read, which is said once."""
+        kept = await self._ports.records.get(release_id)
+        try:
+            return None if kept is None else decode_record(kept.value)
+        except stored.Unreadable as error:
+            if release_id not in self._said:
+                self._said.add(release_id)
+                self._ports.meter.failed("record", error)
+                log.warning("a record cannot be read: no job is answered from it", extra={"of": release_id, "reason": str(error)})
+            return None
 
 
 def _is_of(release: Release, said: Release | Outline) -> bool:
     return (release.namespace, release.service) == (said.namespace, said.service)
 
 
-def _is_fresh(session: Session, *, now: float) -> bool:
-    return session.decision is not None and now - session.decision.at <= ANSWERED_SECONDS
+def _left_it(session: Session) -> bool:
+    """Whether it is a watch after a promotion that left the canary where it was."""
+    return session.after is not None and session.decision is not None and session.decision.outcome is Outcome.INCONCLUSIVE
+
+
+def _decided_at(one: Session | Told) -> float:
+    if isinstance(one, Told):
+        return one.at
+    return math.inf if one.decision is None else one.decision.at
+
+
+def _verdict_of(session: Session) -> tuple[Release, Verdict]:
+    """A release with its verdict. Raises ``Unavailable`` until that is told."""
+    if session.decision is None:
+        raise Unavailable(f"release {session.release_id} watches on after the promotion; try again when it has its verdict")
+    if session.verdict is None or session.stage in {Stage.REVERTING, Stage.PUBLISHING}:
+        raise Unavailable(f"the verdict of release {session.release_id} is being told; try again")
+    return session.release, session.verdict
 
 
 def _means(said: Release | Outline, release: Release) -> bool:

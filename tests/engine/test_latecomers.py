@@ -7,13 +7,18 @@ from typing import Any
 import msgspec
 import pytest
 
+from daemon import names
 from daemon.engine.dependencies import Sink
+from daemon.engine.engine import Engine
 from daemon.errors import InvalidInput, Unavailable
-from daemon.model import Command, GitHubRule, Outline, Release, Stage, Verdict
+from daemon.model import ArmSpec, Command, GitHubRule, Outline, Release, Stage, Verdict
+from daemon.ports.notices import Notice
+from daemon.sinks.githubrule import PROTECTION_RULE, ProtectionRuleSettings
 from tests.engine.test_joined import StandingClock
 from tests.engine.test_outbox import HandSink
+from tests.hand.clock import HandClock
 from tests.hand.ports import HandAnnouncement, HandTelemetry, Scene, running, until, verdict_of
-from tests.hand.samples import ID, RELEASE, gap
+from tests.hand.samples import ID, POLICY, RELEASE, gap, healthy
 
 COMMIT = "f95f852bd8fca8fcc58a9a2d6c842781e32a215e"
 BUILT = msgspec.structs.replace(RELEASE, artifact=f"registry.example/web:{COMMIT[:12]}")
@@ -212,3 +217,150 @@ async def test_while_the_verdict_is_being_told_a_job_is_not_taken_and_is_answere
         await verdict_of(engine)
         await engine.submit(JOB, release_id="web-job-1")
     assert there.gate.answered == [(77, "promote", "web-job-1")]
+
+
+VERSIONS = msgspec.structs.replace(RELEASE, baseline=ArmSpec(version="1"), canary=ArmSpec(version="2"))
+IMAGE = msgspec.structs.replace(VERSIONS, artifact=f"registry.example/web@sha256:{'a' * 64}")
+AFTER_ID = names.new_release_id(IMAGE.service, origin=f"after {ID}")
+BY_IMAGE = msgspec.structs.replace(JOB, revision=None, artifact=IMAGE.artifact)
+BY_ARMS = msgspec.structs.replace(VERSIONS, github_rule=RULE)
+ASKED = pytest.mark.parametrize("job", [BY_IMAGE, BY_ARMS], ids=["by what is new", "by its arms"])
+
+
+class Rule(Gate):
+    """One that is told what a protection rule is, of which a watch after a promotion is no part."""
+
+    def wants(self, release: Release, verdict: Verdict) -> bool:
+        return PROTECTION_RULE.concerns(ProtectionRuleSettings(repositories=["octo/*"]), Notice(release=release, verdict=verdict))
+
+
+def watched_on(*, after: str | None = "1h") -> Asked:
+    """One whose policy watches on after a promotion."""
+    made = scene()
+    made.telemetry = HandTelemetry([healthy()])
+    made.policies = {"default": msgspec.structs.replace(POLICY, after=after)}
+    made.clock = HandClock()
+    made.sinks["gate"] = Sink(to=Rule())
+    return made
+
+
+async def promoted(engine: Engine, there: Asked) -> None:
+    """The canary is promoted, and watched on."""
+    await engine.submit(IMAGE, release_id=ID, sender="watch")
+    assert (await verdict_of(engine)).meaning == "promote"
+    there.telemetry.readings = [gap()]
+    await until(lambda: AFTER_ID in {one.id for one in engine.views()})
+
+
+async def decided(engine: Engine, word: Any) -> None:
+    await engine.command(AFTER_ID, Command(command=word, by="anna"))
+    await verdict_of(engine, AFTER_ID)
+    await until(lambda: {one.id: one.stage for one in engine.views()}[AFTER_ID] is Stage.ENDED)
+
+
+@ASKED
+async def test_what_was_taken_back_after_its_promotion_is_no_promotion_to_a_job_that_asks_then(job: Any) -> None:
+    there = watched_on()
+    async with running(there) as engine:
+        await promoted(engine, there)
+        await decided(engine, "rollback")
+        await engine.submit(job, release_id="web-job-1", sender="event job")
+    assert there.gate.answered == [(77, "rollback", "web-job-1")]
+
+
+async def test_and_the_same_is_said_after_a_restart() -> None:
+    there = watched_on()
+    async with running(there) as engine:
+        await promoted(engine, there)
+        await decided(engine, "rollback")
+    async with running(there) as engine:
+        await engine.submit(BY_IMAGE, release_id="web-job-1", sender="event job")
+    assert there.gate.answered == [(77, "rollback", "web-job-1")]
+
+
+@ASKED
+@pytest.mark.parametrize("is_restarted", [False, True])
+async def test_while_it_is_watched_on_a_job_waits_and_then_has_what_is_decided(job: Any, is_restarted: bool) -> None:
+    there = watched_on()
+    async with running(there) as engine:
+        await promoted(engine, there)
+        if not is_restarted:
+            with pytest.raises(Unavailable, match="watches on after the promotion; try again"):
+                await engine.submit(job, release_id="web-job-1", sender="event job")
+            await decided(engine, "promote")
+            await engine.submit(job, release_id="web-job-1", sender="event job")
+    if is_restarted:
+        async with running(there) as engine:
+            with pytest.raises(Unavailable, match="watches on after the promotion; try again"):
+                await engine.submit(BY_IMAGE, release_id="web-job-1", sender="event job")
+            await decided(engine, "promote")
+            await engine.submit(BY_IMAGE, release_id="web-job-1", sender="event job")
+    assert there.gate.answered == [(77, "promote", "web-job-1")]
+
+
+@ASKED
+async def test_while_it_is_being_taken_back_a_job_waits(job: Any) -> None:
+    there = watched_on()
+    async with running(there) as engine:
+        await promoted(engine, there)
+        there.sink.answers = [Unavailable("no broker")] * 100_000
+        await engine.command(AFTER_ID, Command(command="rollback", by="anna"))
+        with pytest.raises(Unavailable, match=f"{AFTER_ID} is being told; try again"):
+            await engine.submit(job, release_id="web-job-1", sender="event job")
+        there.sink.answers.clear()
+        await verdict_of(engine, AFTER_ID)
+    assert there.gate.answered == []
+
+
+@ASKED
+async def test_a_watch_after_the_promotion_that_finds_nothing_leaves_it_at_that(job: Any) -> None:
+    there = watched_on()
+    async with running(there) as engine:
+        await promoted(engine, there)
+        await decided(engine, "cancel")
+        await engine.submit(job, release_id="web-job-1", sender="event job")
+    assert there.gate.answered == [(77, "promote", "web-job-1")]
+
+
+NEWER = b'{"form": 99, "verdict": {"outcome": "maybe"}}'
+
+
+@pytest.mark.parametrize("record", [NEWER, b"{"], ids=["a newer version's", "damaged"])
+@pytest.mark.parametrize("word", ["promote", "rollback"])
+async def test_a_record_that_cannot_be_read_answers_no_job_and_is_told_of_once(
+    word: Any, record: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    there = watched_on(after=None)
+    there.telemetry.readings = [gap()]
+    first = msgspec.structs.replace(IMAGE, revision=COMMIT)
+    async with running(there) as engine:
+        await engine.submit(first, release_id=ID, sender="watch")
+        await engine.command(ID, Command(command="promote", by="anna"))
+        await verdict_of(engine)
+        await engine.submit(msgspec.structs.replace(first, weight=7.0), release_id="web-2", sender="watch")
+        await engine.command("web-2", Command(command=word, by="anna"))
+        await verdict_of(engine, "web-2")
+    await there.records.put("web-2", record, over=(await there.records.get("web-2")).revision)  # type: ignore[union-attr]
+    async with running(there) as engine:
+        if word == "promote":
+            await engine.submit(JOB, release_id="web-job-1", sender="event job")
+            assert there.gate.answered == [(77, "promote", "web-job-1")]
+        for number in (2, 3) if word == "rollback" else ():
+            with pytest.raises(InvalidInput, match="nothing here says which versions to compare"):
+                await engine.submit(JOB, release_id=f"web-job-{number}", sender="event job")
+            assert there.gate.answered == [], "it may be what took the canary back"
+    assert sum("a record cannot be read" in one.message for one in caplog.records) == 1
+
+
+async def test_what_another_replica_has_taken_back_meanwhile_is_no_promotion_here_either() -> None:
+    there, here = watched_on(), watched_on(after=None)
+    async with running(there) as engine:
+        await promoted(engine, there)
+        await decided(engine, "rollback")
+    async with running(here) as engine:
+        await engine.submit(IMAGE, release_id=ID, sender="watch")
+        await verdict_of(engine)
+        for mine, theirs in ((here.records, there.records), (here.promotions, there.promotions)):
+            mine.data.update(theirs.data)
+        await engine.submit(BY_IMAGE, release_id="web-job-1", sender="event job")
+    assert here.gate.answered == [(77, "rollback", "web-job-1")]

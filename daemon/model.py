@@ -106,7 +106,8 @@ class ArmSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 GitHubRepository = Annotated[
     str,
     Meta(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,38}/(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}$",
+        # Python's own sign for the end is none in JSON Schema, and "$" alone is for Python also the place before a last line break.
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,38}/(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}$(?!\n)",
         extra={"fix": "write owner/name, as in acme/shop"},
     ),
 ]
@@ -133,12 +134,12 @@ class GitLabCommit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     project: Annotated[
         str,
         Meta(
-            pattern=r"^(\d{1,18}|[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)+)$",
+            pattern=r"^(\d{1,18}|[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)+)$(?!\n)",
             max_length=400,
             extra={"fix": "write group/project, or the project's number in quotes"},
         ),
     ]
-    commit: Annotated[str, Meta(pattern=r"^[0-9a-f]{40,64}$", extra={"fix": "write the whole hash, in lower case"})]
+    commit: Annotated[str, Meta(pattern=r"^[0-9a-f]{40,64}$(?!\n)", extra={"fix": "write the whole hash, in lower case"})]
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

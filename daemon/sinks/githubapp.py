@@ -30,7 +30,7 @@ _PRIVATE: Final = b" PRIVATE KEY-----"
 
 
 class _Given(msgspec.Struct, frozen=True):
-    token: Annotated[str, Meta(pattern=r"^[!-~]+$")]
+    token: Annotated[str, Meta(pattern=r"^[!-~]+\Z")]
     expires_at: Annotated[datetime, Meta(tz=True)]
 
 

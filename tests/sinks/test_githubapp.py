@@ -240,6 +240,7 @@ async def test_what_github_refuses_has_its_place_and_how_to_mend_it_and_is_tried
     [
         (says({"token": "ghs_1"}, status=201), Unavailable, r"^sinks\.hub\.app: .*holds no token with its end: .*expires_at"),
         (says({"token": "two\nlines", "expires_at": "2026-01-01T00:00:00Z"}, status=201), Unavailable, r"holds no token"),
+        (says({"token": "ghs_1\n", "expires_at": "2099-01-01T00:00:00Z"}, status=201), Unavailable, r"holds no token"),
         (says(b"", status=301, Location="https://elsewhere.example"), Unavailable, "put the final address into sinks.hub.url"),
         (says({"message": "wait"}, status=503), Unavailable, "answered 503: wait"),
     ],

@@ -25,7 +25,7 @@ UNSAID: Final = Release(service="", baseline=ArmSpec(), canary=ArmSpec())
 """What stands in a release of which nothing more was said."""
 _HOW_WATCHED: Final = ("strategy", "protocol", "route")
 _ADDED: Final = ("artifact", "revision", "initiated_by", "callback", "github", "gitlab", "github_rule")
-"""What one that joins adds, where nobody has said it; beside the policy."""
+"""What one that joins adds, where nobody but Git's tool has said it; beside the policy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +111,8 @@ def together(session: Session, newcomer: Newcomer) -> Release:
         raise InvalidInput(told, path="$.policy", fix="name the same policy wherever it is announced, or name it in one place only")
     if policy == unsaid:
         policy = theirs.policy
-    added = {name: getattr(theirs, name) for name in _ADDED if getattr(ours, name) is None}
+    unsaid_here = [name for name in _ADDED if getattr(ours, name) is None or name in session.found_at_git]
+    added = {name: said for name in unsaid_here if (said := getattr(theirs, name)) is not None}
     return msgspec.structs.replace(ours, policy=policy, observe=ours.observe and theirs.observe, **added)
 
 

@@ -21,6 +21,7 @@ from daemon.engine.session import (
     DIRECT,
     EVIDENCE_LOST,
     FALLBACK,
+    GIT_SAYS,
     JOINED,
     MODE_TAKEN,
     NOT_DELIVERED,
@@ -38,6 +39,7 @@ from daemon.model import LONGEST_TEXT, Action, After, Reading, Release, Sample, 
 from daemon.placement import ObjectName, Placement
 
 _MOST_OBJECTS = 50
+_FROM_GIT = ("revision", "initiated_by")
 _MOST_CHANGES = 20
 """Of the telemetry's source, and as many of signals, that are kept as steps; one that comes and goes all day says no more by the
 next."""
@@ -171,12 +173,15 @@ def located(session: Session, placement: Placement, *, now: float) -> Session:
     detail = "; ".join([*(str(one) for one in placement.routes), *baseline, *placement.remarks])
     owner = ", ".join(dict.fromkeys(one.owner for one in placement.routes if one.owner))
     known = started.marked("located", at=now, detail=detail)
+    for name in _FROM_GIT:
+        if (text := getattr(started.release, name)) != getattr(session.release, name):
+            known = known.marked(GIT_SAYS, at=now, detail=f"{name} {text}")
     return (known.marked(OWNED, at=now, detail=owner) if owner else known).marked("watching", at=now)
 
 
 def _enriched(release: Release, placement: Placement) -> Release:
     """The release with what Git's tools say of it and nobody has announced. What is longer than may be announced is left out."""
-    known = {name: getattr(placement, name) for name in ("revision", "initiated_by") if getattr(release, name) is None}
+    known = {name: getattr(placement, name) for name in _FROM_GIT if getattr(release, name) is None}
     return msgspec.structs.replace(release, **{name: text for name, text in known.items() if 0 < len(text) <= LONGEST_TEXT})
 
 

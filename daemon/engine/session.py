@@ -51,6 +51,8 @@ CANARY_SILENT: Final = "canary_silent"
 """The step that the canary gets no more requests, after a revert."""
 OWNED: Final = "owned"
 """The step that somebody writes its routes by itself, as a controller or Git does; the detail says who."""
+GIT_SAYS: Final = "git_says"
+"""The step that Git's tool has said what nobody had announced: the detail is the field of the release, a space, and its text."""
 FALLBACK: Final = "telemetry_fallback"
 DIRECT: Final = "telemetry_direct"
 """The steps that tell from where it is read from then on."""
@@ -199,6 +201,12 @@ class Session:
                 release_id, _, sender = mark.detail.partition(" by ")
                 found[sender] = release_id
         return found
+
+    @property
+    def found_at_git(self) -> frozenset[str]:
+        """The release's fields that only Git's tool has said."""
+        said = [mark.detail.partition(" ") for mark in self.marks if mark.step == GIT_SAYS]
+        return frozenset(name for name, _, text in said if getattr(self.release, name, None) == text)
 
     @property
     def fallback(self) -> str:

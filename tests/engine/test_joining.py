@@ -14,6 +14,8 @@ from daemon.engine.joining import LATE_SECONDS, Arms, Newcomer
 from daemon.engine.session import Decision, Session
 from daemon.errors import InvalidInput
 from daemon.model import ArmSpec, Command, GitHubDeployment, GitLabCommit, Outcome, Release
+from daemon.placement import Placement
+from tests.hand.ports import route
 from tests.hand.samples import POLICY, RELEASE
 
 BEGAN = 1_000.0
@@ -284,3 +286,17 @@ def test_one_that_joins_adds_revision_and_who_initiated_it_and_changes_what_was_
     both = joining.together(session(), says(revision="4f2a", initiated_by="ana"))
     assert (both.revision, both.initiated_by) == ("4f2a", "ana")
     assert joining.together(session(both), says(revision="77", initiated_by="ben")) == both
+
+
+def test_what_a_sender_says_goes_before_what_git_s_tool_has_said_whoever_was_first_and_the_next_sender_changes_nothing() -> None:
+    placement = Placement(routes=(route("web"),), canary_percent=10.0, revision="main@sha1:4f2a 1", initiated_by="Argo CD's sync")
+    found = lifecycle.located(session(), placement, now=1_001.0)
+    assert (found.release.revision, found.release.initiated_by) == ("main@sha1:4f2a 1", "Argo CD's sync")
+    both = joining.together(found, says(revision="4f2a"))
+    assert (both.revision, both.initiated_by) == ("4f2a", "Argo CD's sync"), "what is not said takes nothing away"
+    after = replace(found, release=both)
+    assert joining.together(after, says(revision="77")) == both
+    assert joining.together(after, says(initiated_by="ana")).initiated_by == "ana"
+    first = msgspec.structs.replace(RELEASE, revision="4f2a")
+    said_first = lifecycle.located(session(first), placement, now=1_001.0)
+    assert said_first.release == both

@@ -22,6 +22,7 @@ from daemon.errors import Conflict, VerdictdError
 from daemon.ports.durable import Store
 from daemon.ports.service import Meter
 from daemon.ports.sharing import Moves, Of
+from daemon.replicas.bounded import Bounded
 from daemon.replicas.lease import Lease
 from daemon.replicas.others import DEAD, TABLE, Others, read_table, sign
 from daemon.replicas.slots import slot_of
@@ -51,7 +52,7 @@ class Keeper:
     """
 
     def __init__(self, store: Store, *, lease_seconds: float, clock: Clock, meter: Meter) -> None:
-        self._store = store
+        self._store = store = Bounded(store, lease_seconds=lease_seconds)
         self._lease_seconds = lease_seconds
         self._clock = clock
         self._meter = meter

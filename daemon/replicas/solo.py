@@ -21,6 +21,7 @@ from daemon.aio.tasks import background
 from daemon.errors import Conflict, InvalidInput, Refused, VerdictdError
 from daemon.ports.durable import Store
 from daemon.ports.service import Meter
+from daemon.replicas.bounded import Bounded
 from daemon.replicas.lease import Heard
 from daemon.replicas.others import TABLE, Others, read_table, sign
 from daemon.standing import Standing
@@ -59,7 +60,7 @@ class Solo:
     """
 
     def __init__(self, store: Store, *, lease_seconds: float, clock: Clock, meter: Meter) -> None:
-        self._store = store
+        self._store = Bounded(store, lease_seconds=lease_seconds)
         self._lease_seconds = lease_seconds
         self._clock = clock
         self._meter = meter

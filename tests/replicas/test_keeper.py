@@ -65,6 +65,8 @@ class Stopping:
         self.writing = asyncio.Event()
         self.writing.set()
         self.looks = 0
+        self.answers_to_lose = 0
+        self.lost: list[str] = []
 
     async def _turn(self) -> None:
         await self.going_on.wait()
@@ -75,7 +77,12 @@ class Stopping:
         await self._turn()
         if value != DEAD:
             await self.writing.wait()
-        return await self.inner.put(key, value, over=over)
+        revision = await self.inner.put(key, value, over=over)
+        if self.answers_to_lose and key.startswith(sign("")):
+            self.answers_to_lose -= 1
+            self.lost.append(key)
+            await asyncio.Event().wait()
+        return revision
 
     async def get(self, key: str) -> Kept | None:
         await self._turn()
@@ -256,6 +263,23 @@ async def test_a_renewal_whose_answer_was_lost_counts_from_when_it_was_sent(stor
         await until(lambda: only.keeper._own_revision > revision)
         assert only.keeper.name == name
         assert only.keeper.is_sure()
+
+
+async def test_an_answer_that_is_lost_costs_nobody_its_lease_however_long_the_store_would_wait_for_it(
+    stores: Callable[[], Store],
+) -> None:
+    store = stores()
+    slow = 3 * LEASE_SECONDS  # as it is by default
+    async with Replica(store, lease_seconds=slow).at_work() as first, Replica(store, lease_seconds=slow).at_work() as second:
+        await until(lambda: shared(first, second))
+        name, had = second.keeper.name, second.part.has
+        second.store.answers_to_lose = 1
+        await until(lambda: second.store.lost == [sign(name)])
+        revision = second.keeper._own_revision
+        while second.keeper._own_revision == revision:
+            assert second.keeper.is_sure()
+            await asyncio.sleep(0.01)
+        assert (second.keeper.name, second.part.has, second.part.losses) == (name, had, 0)
 
 
 async def test_who_empties_the_bucket_ends_nobodys_work_and_everything_stands_there_again(stores: Callable[[], Store]) -> None:

@@ -30,12 +30,6 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     path_with_namespace: str | None = None
 
 
-class User(msgspec.Struct, frozen=True, kw_only=True):
-    """Who has deployed."""
-
-    username: str | None = None
-
-
 class Hook(msgspec.Struct, frozen=True, kw_only=True):
     """Of a webhook's body, what is read. A template may leave out all of it."""
 
@@ -46,8 +40,14 @@ class Hook(msgspec.Struct, frozen=True, kw_only=True):
     short_sha: str | None = None
     commit_url: str | None = None
     project: Project | None = None
-    user: User | None = None
+    user: Any = None
     verdictd: Any = None
+
+    @property
+    def initiated_by(self) -> str | None:
+        """As GitLab's own event has it; what a template calls ``user`` may be anything."""
+        name = self.user.get("username") if isinstance(self.user, dict) else None
+        return name if isinstance(name, str) else None
 
 
 def read(received: Received) -> Understood:
@@ -60,7 +60,7 @@ def read(received: Received) -> Understood:
     words: dict[str, object] = {
         "service": None if hook.project is None else hook.project.web_url.rstrip("/").rpartition("/")[2],
         "revision": hook.short_sha,
-        "initiated_by": None if hook.user is None else hook.user.username,
+        "initiated_by": hook.initiated_by,
         "environment": hook.environment,
         "gitlab": _told_at(hook),
     }

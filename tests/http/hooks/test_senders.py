@@ -168,6 +168,8 @@ ROBOT = {"creator": {"login": "github-actions[bot]"}}
         (github.read, waiting_job(), GITHUB_RULE, SHA, "octocat"),
         (gitlab.read, {**FILLED, "user": {"name": "Ana B.", "username": "ana"}}, GITLAB, "279484c0", "ana"),
         (gitlab.read, {**FILLED, "user": {"username": ""}}, GITLAB, "279484c0", None),
+        (gitlab.read, {**FILLED, "user": "Ana B.", "revision": 7}, GITLAB, "279484c0", None),
+        (gitlab.read, {**FILLED, "user": {"username": 7}}, GITLAB, "279484c0", None),
         (flux.read, applied(), {}, "main@sha1:279484c0", None),
         (flux.read, applied(initiated_by="ana"), {}, "main@sha1:279484c0", "ana"),
         (flux.read, applied(revision="latest@sha256:5c", originRevision="main@sha1:4f2a"), {}, "main@sha1:4f2a", None),

@@ -126,7 +126,7 @@ class Latecomers:
         """What was decided last of what is meant; null: nothing, or what took it back, maybe, cannot be read.
 
         Raises:
-            Unavailable: that is being told, or the watch after a promotion goes on; and as the records do.
+            Unavailable: that is being told; and as the records do.
         """
         newest_first = sorted(sessions, key=lambda one: one.age, reverse=True)
         known = {one.release_id for one in newest_first}
@@ -164,8 +164,8 @@ def _is_of(release: Release, said: Release | Outline) -> bool:
 
 
 def _left_it(session: Session) -> bool:
-    """Whether it is a watch after a promotion that left the canary where it was."""
-    return session.after is not None and session.decision is not None and session.decision.outcome is Outcome.INCONCLUSIVE
+    """Whether it is a watch after a promotion that leaves the canary where it is: who asked before was let go by the promotion."""
+    return session.after is not None and (session.decision is None or session.decision.outcome is Outcome.INCONCLUSIVE)
 
 
 def _decided_at(one: Session | Told) -> float:
@@ -176,8 +176,6 @@ def _decided_at(one: Session | Told) -> float:
 
 def _verdict_of(session: Session) -> tuple[Release, Verdict]:
     """A release with its verdict. Raises ``Unavailable`` until that is told."""
-    if session.decision is None:
-        raise Unavailable(f"release {session.release_id} watches on after the promotion; try again when it has its verdict")
     if session.verdict is None or session.stage in {Stage.REVERTING, Stage.PUBLISHING}:
         raise Unavailable(f"the verdict of release {session.release_id} is being told; try again")
     return session.release, session.verdict

@@ -5,8 +5,8 @@ Whose verdict is meant is told by what both say is new, or by the run itself whe
 nobody's, and the announcement goes the usual way. A release that is still open is met there. What was decided is read from memory
 and from what is kept of the service, so that a restart and every replica know the same, as far as it is not inconclusive.
 
-The newest decision counts: who asks for what was promoted waits while the watch after that may still take it back, and is told so
-when it has.
+The newest decision counts: who asks for what was promoted is told where the watch after that has taken it back, and waits while
+it does.
 """
 
 import logging

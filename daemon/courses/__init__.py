@@ -13,7 +13,7 @@ from config.policy import Policy
 from daemon.courses.podsums import PodSums
 from daemon.courses.shapes import Allowed, ArmCourse, Course, LegNowShown, Now
 from daemon.courses.stretches import Stretches
-from daemon.courses.ticks import Ticks, log_of
+from daemon.courses.ticks import LOG_DIGITS, Ticks, log_of
 from daemon.model import PodsState, Reading, Watch, observed_share
 
 MOST_COURSES: Final = 1000
@@ -135,5 +135,5 @@ class Courses:
 
 
 def _shown(name: str, now: LegNow) -> LegNowShown:
-    evidence, beyond = round(log_of(now.e_value), 3), round(log_of(now.beyond), 3)
+    evidence, beyond = round(log_of(now.e_value), LOG_DIGITS), round(log_of(now.beyond), LOG_DIGITS)
     return LegNowShown(leg=name, words=_WORDS[name], unit=_UNITS[name], effect=now.effect, log_evidence=evidence, log_beyond=beyond)

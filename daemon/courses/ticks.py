@@ -20,6 +20,8 @@ _T, _SECONDS, _GAP, _EVIDENCE, _WEIGHT, _BASELINE, _CANARY, _LEGS = range(8)
 _BEYOND: Final = _LEGS + len(NAMES)
 _COLUMNS: Final = _BEYOND + len(NAMES)
 _SMALLEST: Final = 1e-30
+LOG_DIGITS: Final = 6
+"""Of a logarithm: who shows what it is of, to three digits, shows what the verdict says."""
 
 
 class Ticks:
@@ -63,9 +65,9 @@ class Ticks:
             "t": _rounded(self._column(_T)),
             "seconds": _rounded(self._column(_SECONDS)),
             "gaps": [bool(gap) for gap in self._column(_GAP)],
-            "log_evidence": _rounded(self._column(_EVIDENCE)),
-            "legs": {name: _rounded(self._column(_LEGS + number)) for number, name in enumerate(NAMES)},
-            "beyond": {name: _rounded(self._column(_BEYOND + number)) for number, name in enumerate(NAMES)},
+            "log_evidence": _rounded(self._column(_EVIDENCE), digits=LOG_DIGITS),
+            "legs": {name: _rounded(self._column(_LEGS + number), digits=LOG_DIGITS) for number, name in enumerate(NAMES)},
+            "beyond": {name: _rounded(self._column(_BEYOND + number), digits=LOG_DIGITS) for number, name in enumerate(NAMES)},
             "weight": [None if math.isnan(weight) else round(weight, 3) for weight in self._column(_WEIGHT)],
         }
 
@@ -109,5 +111,5 @@ def _halved(rows: "array[float]") -> "array[float]":
     return halved
 
 
-def _rounded(values: Iterable[float]) -> list[float]:
-    return [round(value, 3) for value in values]
+def _rounded(values: Iterable[float], *, digits: int = 3) -> list[float]:
+    return [round(value, digits) for value in values]

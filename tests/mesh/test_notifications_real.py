@@ -4,6 +4,7 @@ What the former makes is written to be ready by hand, and what the latter would 
 """
 
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -30,6 +31,7 @@ __all__ = ["nats_server"]
 pytestmark = [pytest.mark.mesh, pytest.mark.timeout(180)]
 
 SECRET = "that only the controller knows"
+_AGAIN_SECONDS = 5.0
 CONFIG_MAPS = Resource(group="", version="v1", plural="configmaps", kind="ConfigMap")
 SECRETS = Resource(group="", version="v1", plural="secrets", kind="Secret")
 RIGHTS = {"Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding"}
@@ -86,13 +88,18 @@ async def administrator(api: KubeApiServer, folder: Path) -> AsyncIterator[KubeC
         await client.close()
 
 
-async def logged(process: Process, words: str) -> None:
-    """Until the controller says so."""
+async def logged(process: Process, words: str, *, api: KubeApiServer, path: str) -> None:
+    """Until the controller says so, which looks at an object when that changes: it may not have had its settings at the last time."""
+    changed_at = time.monotonic()
 
     async def is_so() -> bool:
+        nonlocal changed_at
+        if time.monotonic() - changed_at > _AGAIN_SECONDS:
+            changed_at = time.monotonic()
+            await merge(api, path, {"metadata": {"annotations": {"changed-at": str(changed_at)}}})
         return words in process.log.read_text(encoding="utf-8", errors="replace")
 
-    await until(is_so, 90.0)
+    await until(is_so, 120.0)
 
 
 async def test_argo_rollouts_announces_each_canary_once_though_the_daemon_was_away_for_a_while(
@@ -116,13 +123,14 @@ async def test_argo_rollouts_announces_each_canary_once_though_the_daemon_was_aw
     ):
         path = ROLLOUTS.path(namespace="told", name="web")
         await merge(api, path, {"metadata": {"annotations": subscribed(told)}})
-        await logged(argo, "retrying in 5s (")  # 7 s have gone by: without our retryMax it would have given up
+        # When it says so 7 s have gone by: without our retryMax it would have given up.
+        await logged(argo, "retrying in 5s (", api=api, path=path)
         async with daemon(nats_server, tmp_path, port, hooks=hook(tmp_path, "argo-rollouts")) as verdictd:
             await count_is(verdictd, 1)
             [first] = await releases(verdictd)
             assert (first["release"]["service"], first["release"]["canary"]["service"]) == ("web", "web-canary")
             await owned.tick()
-            await logged(argo, "already sent")
+            await logged(argo, "already sent", api=api, path=path)
             await merge(api, path, {"spec": {"template": workload("v3")["template"]}})
             await count_is(verdictd, 2)
             assert (await releases(verdictd))[1]["id"] == first["id"]
@@ -167,7 +175,8 @@ async def test_argo_cd_announces_each_sync_that_succeeded_once_though_the_daemon
         await create(api, APPLICATIONS, NAMESPACE, {"metadata": metadata, "spec": SHOP, **synced(1, phase="Running")})
         path = APPLICATIONS.path(namespace=NAMESPACE, name="shop")
         await merge(api, path, synced(1))
-        await logged(argo, "retrying in 5s (")  # 7 s have gone by: without our retryMax it would have given up
+        # When it says so 7 s have gone by: without our retryMax it would have given up.
+        await logged(argo, "retrying in 5s (", api=api, path=path)
         async with daemon(nats_server, tmp_path, port, hooks=hook(tmp_path, "argocd")) as verdictd:
             await count_is(verdictd, 1)
             [first] = await releases(verdictd)
@@ -175,7 +184,7 @@ async def test_argo_cd_announces_each_sync_that_succeeded_once_though_the_daemon
             assert (release["service"], release["canary"]["subset"]) == ("web", "v2")
             assert (release["revision"], release["initiated_by"]) == (REVISION, "jane")
             await merge(api, path, {"metadata": {"labels": {"seen": "again"}}})
-            await logged(argo, "already sent")
+            await logged(argo, "already sent", api=api, path=path)
             await merge(api, path, synced(2, phase="Running"))
             await merge(api, path, synced(2, phase="Failed"))
             await merge(api, path, synced(3, revision=NEXT))

@@ -67,6 +67,12 @@ async def agents(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Call
         yield start
 
 
+async def _are_behind(consul: Consul, service: str, names: set[str]) -> bool:
+    """Whether these instances and no others are in the catalog, which an agent tells a moment after it has been told."""
+    found = await consul.ask("GET", f"health/connect/{service}")
+    return {one["Service"]["ID"].removesuffix("-sidecar-proxy") for one in found} == names
+
+
 async def _answers(consul: Consul) -> bool:
     with contextlib.suppress(AssertionError):
         return bool(await consul.ask("GET", "config/proxy-defaults"))
@@ -84,6 +90,7 @@ async def consul(request: pytest.FixtureRequest, agents: Callable[[], Any]) -> A
             made = await stack.enter_async_context(consuls.small(Memory()))
         await made.register("web-1", version="v1")
         await made.register("web-2", version="v2")
+        await until(lambda: _are_behind(made, "web", {"web-1", "web-2"}), 60.0)
         await made.put(RESOLVER, SPLITTER, ROUTER)
         yield made
 

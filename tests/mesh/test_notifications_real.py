@@ -89,7 +89,7 @@ async def administrator(api: KubeApiServer, folder: Path) -> AsyncIterator[KubeC
 
 
 async def logged(process: Process, words: str, *, api: KubeApiServer, path: str) -> None:
-    """Until the controller says so, which looks at an object when that changes: it may not have had its settings at the last time."""
+    """Until the controller says so: it looks at an object when that changes, and may not have had its settings the last time."""
     changed_at = time.monotonic()
 
     async def is_so() -> bool:

@@ -8,8 +8,7 @@ and drain waits for its whole time-out while a pull subscription is alive (we en
 import asyncio
 import contextlib
 import logging
-from collections import defaultdict
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Literal
 
@@ -55,7 +54,7 @@ class Connection:
         self._scope: asyncio.Timeout | None = None
         self._refused = False
         self._pulls: set[PullSubscription] = set()
-        self._patience: defaultdict[str, Patience] = defaultdict(Patience)
+        self._patience = Patience()
         self._ended = asyncio.Event()
         self._up = asyncio.Event()
         self._lost_at: float | None = None
@@ -105,12 +104,9 @@ class Connection:
         Where it raises ``TimeoutError`` it may be kept, or still come to be.
         """
         jetstream = self.jetstream
-
-        def publish(seconds: float) -> Coroutine[None, None, api.PubAck]:
+        async with self._patience.waiting() as seconds:
             # Under its own name a dict would be changed by the library.
-            return jetstream.publish(subject, data, timeout=seconds, stream=stream, headers=dict(headers or {}) or None)
-
-        return await self._patience[stream or _bucket(subject)].answer(publish)
+            return await jetstream.publish(subject, data, timeout=seconds, stream=stream, headers=dict(headers or {}) or None)
 
     async def rest(self, seconds: float) -> None:
         """The pause between two attempts: so long, but while the connection is lost, not longer than until it is back."""
@@ -193,7 +189,6 @@ class Connection:
             with contextlib.suppress(nats.errors.Error, OSError, TimeoutError):
                 await self._client.flush(timeout=FLUSH_SECONDS)
         self._closing = True
-        self._wait_no_longer()
         await self._discard()
 
     async def _connect(self) -> None:
@@ -254,14 +249,10 @@ class Connection:
 
     async def _on_disconnected(self) -> None:
         self._up.clear()
-        self._wait_no_longer()
+        self._patience.lost()
         if self._lost_at is None and not self._closing:
             self._lost_at = _now()
             self._complain(self._last_error)
-
-    def _wait_no_longer(self) -> None:
-        for patience in self._patience.values():
-            patience.lost()
 
     async def _on_reconnected(self) -> None:
         seconds = 0.0 if self._lost_at is None else _now() - self._lost_at
@@ -292,11 +283,6 @@ async def connected(address: BrokerAddress, *, name: str, connect_timeout_second
             yield connection
     finally:
         await connection.close()
-
-
-def _bucket(subject: str) -> str:
-    """As ``$KV.BUCKET``, of a key in it."""
-    return ".".join(subject.split(".", 2)[:2])
 
 
 def _now() -> float:

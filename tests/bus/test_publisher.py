@@ -9,7 +9,7 @@ import pytest
 
 from daemon.bus import connection, publisher, subjects
 from daemon.bus.opening import Bus, open_bus
-from daemon.bus.patience import WRITE_SECONDS, Patience
+from daemon.bus.patience import Patience
 from daemon.errors import Conflict, InvalidInput, Refused, TimedOut, TransientError, Unavailable
 from daemon.events.cloudevents import read, to_structured
 from daemon.events.verdicts import read_verdict, verdict_event
@@ -192,36 +192,22 @@ async def test_a_name_that_would_break_out_of_its_token_is_refused(bus: Bus, ser
 async def test_an_attempt_that_timed_out_and_arrived_all_the_same_counts_once(
     nats_server: Broker, bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given, patience = verdict(), Patience(least_seconds=0.2)
+    given = verdict()
     nats_server.signal(signal.SIGSTOP)
     with monkeypatch.context() as patch:
-        patch.setitem(bus.connection._patience, subjects.VERDICTS, patience)
+        patch.setattr(bus.connection, "_patience", Patience(least_seconds=0.2))
         patch.setattr(connection, "REQUEST_SECONDS", 600.0)
         with pytest.raises(TimedOut):
             await bus.verdicts.publish(given)
     nats_server.signal(signal.SIGCONT)
-    await until(lambda: patience.seconds > 0.2)  # its answer came after it was given up
     await told(bus, given)
     assert await published(bus) == [("verdictd.verdict.prod.shop.web", given)]
-
-
-async def test_how_long_one_stream_takes_says_nothing_of_another(bus: Bus) -> None:
-    slow = bus.connection._patience[subjects.VERDICTS] = Patience()
-    slow.seconds = 8.0
-    await bus.sessions.put("web-1", b"state")
-    await bus.records.put("web-1", b"record")
-    assert slow.seconds == 8.0
-    await told(bus, verdict())
-    assert slow.seconds == 4.0
-    buckets = {f"$KV.{subjects.SESSIONS}", f"$KV.{subjects.RECORDS}"}
-    assert bus.connection._patience.keys() >= buckets | {subjects.VERDICTS}
-    assert {bus.connection._patience[bucket].seconds for bucket in buckets} == {WRITE_SECONDS}
 
 
 async def test_an_attempt_at_a_server_that_hangs_is_given_up_at_once_when_we_stop(
     nats_server: Broker, bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(bus.connection._patience, subjects.VERDICTS, Patience(least_seconds=600.0))
+    monkeypatch.setattr(bus.connection, "_patience", Patience(least_seconds=600.0))
     nats_server.signal(signal.SIGSTOP)
     publishing = asyncio.create_task(bus.verdicts.publish(verdict()))
     await asyncio.sleep(0.2)

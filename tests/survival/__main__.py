@@ -111,13 +111,15 @@ async def mayhem(here: Place, *, seed: str, number: int, done: Counter[str]) -> 
             print(f"{time.monotonic() - began:7.1f} s  {count:4}  {one}", flush=True)
 
 
-async def run(folder: Path, arrangement: Arrangement, *, replicas: int, seed: str, number: int, done: Counter[str]) -> list[str]:
+async def run(
+    folder: Path, arrangement: Arrangement, *, replicas: int, seed: str, number: int, clocks: Path | None, done: Counter[str]
+) -> list[str]:
     """One arrangement, from its start to its books; gives what is wrong."""
     print(f"{arrangement}: {number} strikes, seed {seed}", flush=True)
     began = time.monotonic()
     over, end = asyncio.Event(), asyncio.Event()
     async with (
-        place(folder, arrangement, replicas=replicas, clock_library=clock_library()) as here,
+        place(folder, arrangement, replicas=replicas, clock_library=clocks) as here,
         asyncio.TaskGroup() as group,
     ):
         flow = Flow(daemons=here.daemons, broker=here.broker, seed=seed)
@@ -214,9 +216,11 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=KILLS, help=f"strikes in all (default {KILLS}, some eight minutes)")
     parser.add_argument("--seed", default=secrets.token_hex(4), help="strike as this seed did (default: another each time)")
     parser.add_argument("--replicas", type=int, default=REPLICAS, help="daemons where there are several (default %(default)s)")
+    parser.add_argument("--steady-clocks", action="store_true", help="no clock jumps")
     parser.add_argument("--arrangement", choices=ARRANGEMENTS, action="append", help="only this one")
     options = parser.parse_args()
-    if clock_library() is None:
+    clocks = None if options.steady_clocks else clock_library()
+    if clocks is None and not options.steady_clocks:
         print("no clock jumps: libfaketime is not installed (`python -m tests.servers build faketime`)")
         if os.environ.get("CI"):
             return 1
@@ -227,7 +231,15 @@ def main() -> int:
         (folder / arrangement).mkdir()
         number = options.kills // len(chosen)
         found += asyncio.run(
-            run(folder / arrangement, arrangement, replicas=options.replicas, seed=options.seed, number=number, done=done)
+            run(
+                folder / arrangement,
+                arrangement,
+                replicas=options.replicas,
+                seed=options.seed,
+                number=number,
+                clocks=clocks,
+                done=done,
+            )
         )
     print(f"{sum(done.values())} strikes: " + ", ".join(f"{number} {name}" for name, number in sorted(done.items())))
     if found:

@@ -100,16 +100,16 @@ class Completion:
             await asyncio.gather(self._tenure.decided(self._checkpoints.saved(session)), self._follow_freezes())
         else:
             self._checkpoints.save(session)
-        if (freeze := self._frozen(session)) is not None:
-            told = freezing.words(freeze)
-            log.warning("not reverted", extra={"reason": told})
-            return self._put(deciding.reverted(self._current(session), Action.NONE, (), reason=told))
+        undo_log = self._undo_log(session)
+        if (why := await undo_log.hindered()) is not None:
+            log.warning("not reverted", extra={"reason": why})
+            return self._put(deciding.reverted(self._current(session), Action.NONE, (), reason=why))
         outcome = await self._reverting_of(session).run(
             self._clusters(session),
             session.release,
             located=session.located,
             overtaken=lambda: self._current(session).superseded_by is not None,
-            undo_log=self._undo_log(session),
+            undo_log=undo_log,
         )
         log.warning("reverted", extra={"action": outcome.action, "attempts": outcome.attempts, "reason": outcome.reason})
         reason = "; ".join(outcome.remarks) if outcome.action is Action.REVERT else outcome.reason
@@ -245,15 +245,13 @@ class Completion:
         asked_at = self._clock.monotonic()
 
         async def hindered() -> str | None:
-            """What was said while it waited for its turn; not of what was begun already, also in another cluster."""
+            """What was said before it begins, or while it waited for its turn; not of what has begun, also in another cluster."""
             if self._tenure.is_shared and self._clock.monotonic() - asked_at > _ASKED_LATELY_SECONDS:
                 await self._follow_freezes()
             current = self._current(session)
-            if session.intents or current.undos:
-                return None
-            if current.superseded_by is not None:
+            if current.superseded_by is not None and not (current.intents or current.undos):
                 return f"release {current.superseded_by} is newer, and its canary may be behind the same names"
-            freeze = self._frozen(session)
+            freeze = self._frozen(current)
             return None if freeze is None else freezing.words(freeze)
 
         is_old = False

@@ -175,7 +175,7 @@ class FanOut:
         outcome = await self.reverting.run(
             one.router, release, located=located, owners=one.owners, git=one.git, turns=one.turns, hindered=hindered
         )
-        if name == next(iter(clusters)) or outcome.action is Action.REVERT:
+        if name == next(iter(clusters)) or outcome.action in {Action.REVERT, Action.NONE}:
             return outcome
         try:
             if await one.router.canary_gets_traffic(release, located=located) is not None:

@@ -11,6 +11,7 @@ from daemon.engine import fanout, reasserting, reverting
 from daemon.engine.dependencies import MeshCluster
 from daemon.engine.fanout import FanOut
 from daemon.engine.reverting import Reverting, RevertOutcome
+from daemon.engine.takenback import UndoLog
 from daemon.errors import Blocked, Forbidden, InvalidInput, NotFound, Unavailable
 from daemon.model import Action, Release, TimedStep
 from daemon.placement import PatchReceipt, Placement
@@ -247,6 +248,19 @@ async def test_a_revert_that_a_newer_release_has_overtaken_is_not_guarded_while_
     limits = msgspec.structs.replace(LIMITS, revert_attempts=9)
     outcome = await fan_out(clock, limits=limits).run(clusters(east=east, west=west), RELEASE, overtaken=lambda: True)
     assert (outcome.action, east.calls.count("patch")) == (Action.REVERT, 1)
+
+
+async def test_a_revert_that_is_hindered_is_so_in_a_further_cluster_too_though_nothing_is_routed_to_it_there(
+    clock: HandClock,
+) -> None:
+    east, west = FakeRouter(clock), FakeRouter(clock, looks=[None])
+
+    async def frozen() -> str:
+        return "frozen by ana"
+
+    outcome = await fan_out(clock).run(clusters(east=east, west=west), RELEASE, undo_log=UndoLog(hindered=frozen))
+    assert (outcome.action, outcome.reason) == (Action.NONE, "east: frozen by ana; west: frozen by ana")
+    assert (east.calls, west.calls) == ([], [])
 
 
 async def held(clock: HandClock, **further: Sequence[str | None]) -> RevertOutcome:

@@ -111,7 +111,8 @@ def together(session: Session, newcomer: Newcomer) -> Release:
         raise InvalidInput(told, path="$.policy", fix="name the same policy wherever it is announced, or name it in one place only")
     if policy == unsaid:
         policy = theirs.policy
-    unsaid_here = [name for name in _ADDED if getattr(ours, name) is None or name in session.found_at_git]
+    at_git = session.found_at_git
+    unsaid_here = [name for name in _ADDED if getattr(ours, name) is None or name in at_git]
     added = {name: said for name in unsaid_here if (said := getattr(theirs, name)) is not None}
     return msgspec.structs.replace(ours, policy=policy, observe=ours.observe and theirs.observe, **added)
 

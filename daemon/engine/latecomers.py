@@ -10,7 +10,6 @@ it does.
 """
 
 import logging
-import math
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Final
@@ -171,7 +170,8 @@ def _left_it(session: Session) -> bool:
 def _decided_at(one: Session | Told) -> float:
     if isinstance(one, Told):
         return one.at
-    return math.inf if one.decision is None else one.decision.at
+    assert one.decision is not None  # those that are open mean nothing yet, or are left out
+    return one.decision.at
 
 
 def _verdict_of(session: Session) -> tuple[Release, Verdict]:

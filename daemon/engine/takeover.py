@@ -98,7 +98,7 @@ class Takeover:
         self._tenure.takes_up(still())
 
     async def _finish(self, slots: AbstractSet[int]) -> None:
-        """What is being admitted is known then."""
+        """Wait for reverts under way, and for what is being admitted, which is known then."""
         if waited_for := [*self._supervisor.reverts(self._of(slots)), *self._admissions()]:
             await asyncio.wait(waited_for, timeout=FINISH_SECONDS)
 

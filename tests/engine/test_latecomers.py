@@ -279,16 +279,20 @@ async def test_and_the_same_is_said_after_a_restart() -> None:
 
 
 @ASKED
-@pytest.mark.parametrize("is_restarted", [False, True])
-async def test_while_it_is_watched_on_a_job_is_let_go_as_one_that_asked_before(job: Any, is_restarted: bool) -> None:
+async def test_while_it_is_watched_on_a_job_is_let_go_as_one_that_asked_before(job: Any) -> None:
     there = watched_on()
     async with running(there) as engine:
         await promoted(engine, there)
-        if not is_restarted:
-            await engine.submit(job, release_id="web-job-1", sender="event job")
-    if is_restarted:
-        async with running(there) as engine:
-            await engine.submit(BY_IMAGE, release_id="web-job-1", sender="event job")
+        await engine.submit(job, release_id="web-job-1", sender="event job")
+    assert there.gate.answered == [(77, "promote", "web-job-1")]
+
+
+async def test_and_so_it_is_after_a_restart() -> None:
+    there = watched_on()
+    async with running(there) as engine:
+        await promoted(engine, there)
+    async with running(there) as engine:
+        await engine.submit(BY_IMAGE, release_id="web-job-1", sender="event job")
     assert there.gate.answered == [(77, "promote", "web-job-1")]
 
 

@@ -188,12 +188,12 @@ class Buckets(msgspec.Struct, gc=False):
 
     def extend(self, bounds: Sequence[float], values: Sequence[float]) -> None:
         """Take several of them."""
-        first = not self.by_bound
-        if first:
+        if not self.by_bound:
             self.by_bound = dict(zip(bounds, values, strict=True))
-        if not first or len(self.by_bound) < len(bounds):
-            for bound, value in zip(bounds, values, strict=True):
-                self.add(bound, value)
+            if len(self.by_bound) == len(bounds):
+                return
+        for bound, value in zip(bounds, values, strict=True):
+            self.add(bound, value)
 
     def goes_on(self, target: str, at: float, before: float | None) -> bool:
         """Whether a bucket taken there and then is one more of this scrape."""

@@ -7,7 +7,8 @@ the consumer gives its messages are checked, and a gap fails the reading, which 
 
 import contextlib
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from datetime import datetime
 
 from nats.aio.msg import Msg
 from nats.js import api
@@ -23,11 +24,17 @@ READ_SECONDS = 60.0
 
 
 async def read_to_end(
-    connection: Connection, stream: str, what: api.ConsumerConfig, *, before: int | None = None
+    connection: Connection,
+    stream: str,
+    what: api.ConsumerConfig,
+    *,
+    before: int | None = None,
+    began: Callable[[datetime], None] = lambda _at: None,
 ) -> AsyncGenerator[list[Msg], None]:
     """Yield the stored messages that ``what`` selects, in batches; ends where the stream ended when it was reached.
 
     With ``before`` it ends there already: the last batch may reach beyond that place on the stream.
+    ``began`` hears first what the server's clock says.
 
     Raises:
         Unavailable, TimedOut: the connection was lost, or it took over 60 s; read again from the start.
@@ -39,6 +46,7 @@ async def read_to_end(
                 stream,
                 what.evolve(ack_policy=api.AckPolicy.NONE, inactive_threshold=30.0, mem_storage=True, num_replicas=1),
             )
+        began(info.created)
         if info.num_pending:
             async with connection.pulling(stream, info.name) as subscription:
                 with translated(doing):

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import itertools
 from contextlib import aclosing
+from datetime import datetime
 
 from nats.aio.msg import Msg
 from nats.js import api
@@ -90,16 +91,17 @@ class KvStore:
                 await self._connection.jetstream.purge_stream(self._stream, subject=subject)
 
     async def items(self) -> list[tuple[str, Kept]]:
-        """Every key of this cluster with its newest value, in no order. Raises as ``put``; ``TimedOut`` after 60 s.
+        """Every key of this cluster with its newest value and its age, in no order. Raises as ``put``; ``TimedOut`` after 60 s.
 
         Markers that a killed server found again are removed meanwhile.
         """
         found: dict[str, Kept] = {}
         marked: set[str] = set()
+        began: list[datetime] = []
         newest = api.ConsumerConfig(filter_subject=f"{self._prefix}>", deliver_policy=api.DeliverPolicy.LAST_PER_SUBJECT)
-        async with aclosing(read_to_end(self._connection, self._stream, newest)) as batches:
+        async with aclosing(read_to_end(self._connection, self._stream, newest, began=began.append)) as batches:
             async for messages in batches:
-                self._take(messages, found, marked)
+                self._take(messages, found, marked, now=began[0])
         await self._sweep(marked)
         return list(found.items())
 
@@ -137,14 +139,16 @@ class KvStore:
         with contextlib.suppress(VerdictdError):
             await self.delete(key)
 
-    def _take(self, messages: list[Msg], found: dict[str, Kept], marked: set[str]) -> None:
+    def _take(self, messages: list[Msg], found: dict[str, Kept], marked: set[str], *, now: datetime) -> None:
         for message in messages:
             key = message.subject.removeprefix(self._prefix)
             if _is_marker(message.headers):
                 found.pop(key, None)
                 marked.add(key)
             else:
-                found[key] = Kept(value=message.data, revision=message.metadata.sequence.stream)
+                written = message.metadata
+                age = max(0.0, (now - written.timestamp).total_seconds())
+                found[key] = Kept(value=message.data, revision=written.sequence.stream, age_seconds=age)
                 marked.discard(key)
 
     def _subject(self, key: str) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 
 from daemon import stored
 from daemon.aio.clock import Clock
+from daemon.engine import lifecycle
 from daemon.engine.keptforms import Read, Writer, decode, encode, writer_of
 from daemon.engine.session import Session
 from daemon.errors import Conflict, Elsewhere, TransientError, VerdictdError
@@ -169,7 +170,7 @@ class KeptSessions:
             self._meter.failed("checkpoint", VerdictdError(f"evidence of {release_id} is gathered anew: {read.lost}"))
         if read.unread:
             log.warning("a newer version keeps more of a release", extra={"release": release_id, "unread": ", ".join(read.unread)})
-        return read.session
+        return lifecycle.resumed(read.session, now=self._clock.now(), age_seconds=kept.age_seconds)
 
     async def put(self, session: Session) -> None:
         """Write, over our last write. One that was not acknowledged may be there all the same. Raises ``Elsewhere``."""

@@ -192,6 +192,21 @@ def _objects(placement: Placement) -> tuple[ObjectName, ...]:
     return tuple(dict.fromkeys([*placement.owners, *routes]))[:_MOST_OBJECTS]
 
 
+def resumed(session: Session, *, now: float, age_seconds: float | None) -> Session:
+    """A session that was kept, with the time that it has been watched until now.
+
+    Two clocks tell how long nobody went on with it: the wall's, which was perhaps off when it began or is so now, and the store's,
+    from its last keeping on (``age_seconds``; null: not known). The shorter time counts: a watch that goes on for longer is no
+    fault, and one that ends before it has looked is.
+    """
+    if session.stage is not Stage.WATCHING or session.started_at is None:
+        return session
+    seconds = max(now - session.started_at, session.t)
+    if age_seconds is not None:
+        seconds = min(seconds, session.t + age_seconds)
+    return replace(session, t=round(seconds, 3))
+
+
 def sampled(session: Session, reading: Reading, *, now: float) -> tuple[Session, Sample]:
     """Put a reading on the session's own time line. The sample is what is judged, recorded and digested, in this form only."""
     assert session.started_at is not None  # a session that is not watching is never sampled

@@ -272,8 +272,8 @@ class Ticker:
 class WatchClock:
     """How long each watch has been going on, whatever is done to the wall's clock meanwhile.
 
-    Within one process the monotonic clock says so; the wall's clock only bridges a restart. Otherwise a clock that is set back
-    would hold a release for as long, and one that is set forward would end every watch at once.
+    Within one process the monotonic clock says so; what bridges a restart is in the session (``lifecycle.resumed``). Otherwise a
+    clock that is set back would hold a release for as long, and one that is set forward would end every watch at once.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -288,5 +288,5 @@ class WatchClock:
 
 
 def _elapsed(session: Session, wall: float) -> float:
-    """By the wall's clock, and not less than what was counted already."""
-    return max(wall - (session.started_at or wall), session.t)
+    """What was counted already; of one that has just begun, since when."""
+    return session.t or max(0.0, wall - (session.started_at or wall))

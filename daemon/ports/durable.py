@@ -16,10 +16,14 @@ from daemon.ports.notices import PersonWanted, Sequel
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
-    """A value as a store has it, and the number of the write that put it there (1 or more; later writes have larger ones)."""
+    """A value as a store has it, and the number of the write that put it there (1 or more; later writes have larger ones).
+
+    ``age_seconds`` is how long ago that was by the store's own clock; null where it was not asked.
+    """
 
     value: bytes
     revision: int
+    age_seconds: float | None = None
 
 
 class Store(Protocol):
@@ -41,7 +45,7 @@ class Store(Protocol):
         ...
 
     async def items(self) -> list[tuple[str, Kept]]:
-        """Everything, for recovery."""
+        """Everything with its age, for recovery."""
         ...
 
 

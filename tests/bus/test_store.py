@@ -54,6 +54,18 @@ async def test_what_is_put_is_got_and_what_is_deleted_is_gone(bus: Bus) -> None:
     assert await values(store) == {"web-2": b""}
 
 
+async def test_each_value_is_told_with_its_age_by_the_servers_clock(bus: Bus) -> None:
+    await bus.sessions.put("web-1", b"one")
+    began = time.monotonic()
+    await asyncio.sleep(0.2)
+    await bus.sessions.put("web-2", b"two")
+    ages = {key: kept.age_seconds for key, kept in await bus.sessions.items()}
+    elapsed = time.monotonic() - began
+    assert ages["web-1"] is not None
+    assert ages["web-2"] is not None
+    assert ages["web-2"] + 0.15 <= ages["web-1"] <= elapsed + 0.5
+
+
 async def test_a_deleted_key_leaves_nothing_in_the_stream(bus: Bus) -> None:
     await bus.sessions.put("web-1", b"one")
     await bus.sessions.delete("web-1")

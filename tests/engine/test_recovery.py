@@ -126,6 +126,32 @@ async def test_a_session_of_a_version_that_kept_no_arms_is_read_and_reverted() -
     assert scene.router.told == {""}
 
 
+@pytest.mark.parametrize(
+    ("off_seconds", "age_seconds", "outcome"),
+    [
+        pytest.param(-7200.0, 3.0, Outcome.PROMOTE, id="the clock was behind when it began"),
+        pytest.param(7200.0, 3.0, Outcome.PROMOTE, id="the clock was ahead when it began"),
+        pytest.param(-7200.0, 7200.0, Outcome.INCONCLUSIVE, id="nobody went on with it for so long"),
+        pytest.param(-7200.0, None, Outcome.INCONCLUSIVE, id="the store does not know"),
+    ],
+)
+async def test_what_a_clock_was_off_when_a_watch_began_is_not_counted_for_watched(
+    off_seconds: float, age_seconds: float | None, outcome: Outcome
+) -> None:
+    scene = Scene(telemetry=HandTelemetry([gap()]))
+    async with killed(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await until(lambda: b'"watching"' in scene.sessions.data.get(ID, b""))
+    document = json.loads(scene.sessions.data[ID])
+    document["session"]["started_at"] += off_seconds
+    scene.sessions.data[ID] = json.dumps(document).encode()
+    scene.sessions.age_seconds = age_seconds
+    scene.telemetry.readings = [healthy()]
+    async with running(scene) as engine:
+        verdict = await verdict_of(engine)
+    assert verdict.outcome is outcome
+
+
 def kept_by_0_1(scene: Scene) -> bytes:
     """Put into the stores what 0.1 had there while it guarded a revert, as it wrote it; gives the record."""
     kept = msgspec.json.decode(Path(__file__).with_name("kept_by_0_1.json").read_bytes())

@@ -38,6 +38,7 @@ class MemoryStore:
         self.puts = 0
         self.revisions: dict[str, int] = {}
         self.missing: list[str] = []
+        self.age_seconds: float | None = None
 
     async def put(self, key: str, value: bytes, *, over: int | None = None) -> int:
         await asyncio.sleep(0)
@@ -70,7 +71,8 @@ class MemoryStore:
     async def items(self) -> list[tuple[str, Kept]]:
         await self.open.wait()
         self._check()
-        return [(key, Kept(value=value, revision=self.revisions.get(key, 1))) for key, value in self.data.items()]
+        known = ((key, value, self.revisions.get(key, 1)) for key, value in self.data.items())
+        return [(key, Kept(value=value, revision=number, age_seconds=self.age_seconds)) for key, value, number in known]
 
     def _check(self) -> None:
         if self.failing is not None:

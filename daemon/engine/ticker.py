@@ -288,5 +288,5 @@ class WatchClock:
 
 
 def _elapsed(session: Session, wall: float) -> float:
-    """What was counted already; of one that has just begun, since when."""
-    return session.t or max(0.0, wall - (session.started_at or wall))
+    """What was counted already; of one that just began, since when, a tick ago at most: the clock may have been set."""
+    return session.t or min(max(0.0, wall - (session.started_at or wall)), session.tick_seconds)

@@ -232,6 +232,15 @@ async def test_what_is_in_place_is_recorded_also_where_it_is_stopped_before_all_
     assert len(recorder.path("web-0").read_text().splitlines()) == 2
 
 
+async def test_a_clock_that_is_set_before_the_first_tick_ends_no_watch() -> None:
+    shop = Workshop(HandTelemetry([healthy()]))
+    shop.watch("web-1")
+    shop.scene.clock.time += 7200.0
+    await shop.ticker.tick()
+    assert shop.decided == []
+    assert shop.registry.get("web-1").t == 1.0
+
+
 async def test_missed_ticks_are_skipped_and_the_ticks_do_not_drift() -> None:
     shop = Workshop(HandTelemetry([gap()]))
     shop.watch("web-1")

@@ -1,6 +1,8 @@
 """One call for many callers, none of whom gets an answer older than the question."""
 
 import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import pytest
@@ -76,3 +78,25 @@ async def test_a_caller_who_is_cancelled_leaves_the_call_to_the_others() -> None
         await first
     slow.gate.set()
     assert await second == 2
+
+
+async def test_those_who_shared_a_call_share_what_they_want_next() -> None:
+    calls = Counter[str]()
+
+    def called(name: str) -> Callable[[], Awaitable[str]]:
+        async def call() -> str:
+            calls[name] += 1
+            await asyncio.sleep(0.01)
+            return name
+
+        return call
+
+    first, second, third = (SingleFlight(called(name)) for name in ("rules", "services", "pods"))
+
+    async def one() -> None:
+        await first()
+        await second()
+        await asyncio.gather(third(), third())
+
+    await asyncio.gather(*(one() for _ in range(20)))
+    assert calls == {"rules": 1, "services": 1, "pods": 1}

@@ -21,7 +21,7 @@ from daemon import __version__, connectors, logs
 from daemon.aio import interpreter, looplag
 from daemon.aio.clock import Clock, SystemClock
 from daemon.aio.parsing import ParserPool
-from daemon.aio.tasks import background, until_set
+from daemon.aio.tasks import TaskGroup, background, until_set
 from daemon.bus.opening import Bus, open_bus
 from daemon.bus.publisher import Publisher
 from daemon.clusters import KubeClients
@@ -166,7 +166,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
 
 
 async def _run_until(stop: asyncio.Event, engine: Engine, *, lagged: Callable[[float], None]) -> None:
-    async with asyncio.TaskGroup() as group:
+    async with TaskGroup() as group:
         lag = group.create_task(looplag.measured(lagged), name="loop lag")
         running = group.create_task(engine.run(), name="engine")
         asked = group.create_task(stop.wait(), name="stop")

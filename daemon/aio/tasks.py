@@ -5,11 +5,47 @@ tasks in an order of one's own, a body that is left when an event is set, and a 
 """
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Collection, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 _CANCEL_AGAIN_SECONDS = 0.1
+
+
+class TaskGroup(asyncio.TaskGroup):  # noqa: TID251 - the one place where it may be
+    """``asyncio.TaskGroup``, but where its owner is cancelled in the turn in which a child fails, it is cancelled.
+
+    Before Python 3.13 only the child's failure is raised then: an owner that tries again after a failure would go on, and whoever
+    wants it to end would wait for ever. A group that fails while it waits for its children's ends also leaves a cancellation of
+    its own uncounted for, so that nobody could tell it from one that was asked for.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._cancellations_before = 0
+
+    async def __aenter__(self) -> Self:
+        self._cancellations_before = cancellations()
+        return await super().__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        accounted = self._has_cancelled_its_owner()
+        try:
+            await super().__aexit__(kind, error, traceback)
+        except BaseException as failure:
+            owner = asyncio.current_task()
+            if sys.version_info < (3, 13) and owner is not None and self._has_cancelled_its_owner() and not accounted:
+                owner.uncancel()
+            if isinstance(failure, BaseExceptionGroup) and cancellations() > self._cancellations_before:
+                raise asyncio.CancelledError from failure
+            raise
+
+    def _has_cancelled_its_owner(self) -> bool:
+        return bool(getattr(self, "_parent_cancel_requested", False))
 
 
 @asynccontextmanager
@@ -23,7 +59,7 @@ async def background(*works: Coroutine[None, None, None]) -> AsyncIterator[None]
     """
     failure: BaseException | None = None
     try:
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             tasks = [group.create_task(_contained(work)) for work in works]
             try:
                 yield
@@ -84,11 +120,16 @@ async def _contained(work: Coroutine[None, None, None]) -> None:
 
 def _asked_for() -> bool:
     """Whether whoever owns the current task has cancelled it; outside a task nobody can have."""
+    return cancellations() > 0
+
+
+def cancellations() -> int:
+    """How often the running task has been asked to end and has not said that it goes on; outside a task nobody can have."""
     try:
         task = asyncio.current_task()
     except RuntimeError:  # no event loop runs
-        return False
-    return task is None or task.cancelling() > 0
+        return 0
+    return 0 if task is None else task.cancelling()
 
 
 async def cancel_all(tasks: Collection[asyncio.Task[Any]]) -> None:

@@ -15,6 +15,7 @@ from nats.aio.msg import Msg
 from nats.js.api import Header
 
 from daemon import names
+from daemon.aio.tasks import TaskGroup
 from daemon.bus.connection import Connection
 from daemon.bus.translating import translated
 from daemon.errors import Unavailable, VerdictdError
@@ -52,7 +53,7 @@ class NatsCarrier:
 
     async def answer(self, replica: str, answer: Callable[[bytes], Awaitable[bytes]]) -> None:
         """See ``Carrier``. A client that was replaced is subscribed anew."""
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             places = asyncio.Semaphore(_MOST_AT_A_TIME)
 
             async def one(message: Msg) -> None:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import nats.errors
 import nats.js.errors
 
+from daemon.aio.tasks import cancellations
 from daemon.errors import Conflict, Forbidden, InvalidInput, NotFound, Refused, TimedOut, Unavailable, VerdictdError
 
 # JetStream's numbers for "the sequence you expected is not the last one".
@@ -25,29 +26,20 @@ def translated(doing: str) -> Iterator[None]:
     A cancellation that the library has lost is raised again. It waits with ``asyncio.wait_for``, which before Python 3.12
     returns the result and forgets the cancellation when both come in the same turn: a loop around it would never end.
     """
-    before = _cancellations()
+    before = cancellations()
     try:
         yield
     except (nats.errors.Error, OSError, TimeoutError) as error:
-        if _cancellations() > before:
+        if cancellations() > before:
             raise asyncio.CancelledError from error
         raise translate(error, doing) from error
     except Exception as error:
         # What the body itself has made of the library's error, which came in the place of the cancellation.
-        if _cancellations() > before:
+        if cancellations() > before:
             raise asyncio.CancelledError from error
         raise
-    if _cancellations() > before:
+    if cancellations() > before:
         raise asyncio.CancelledError
-
-
-def _cancellations() -> int:
-    """How often the running task has been asked to end and has not said that it goes on."""
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:  # no loop, no task
-        return 0
-    return 0 if task is None else task.cancelling()
 
 
 def translate(error: Exception, doing: str) -> VerdictdError:

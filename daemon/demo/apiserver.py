@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import yaml
 
+from daemon.aio.tasks import TaskGroup
 from daemon.demo import commandlines
 from daemon.demo.children import START_SECONDS, Child, DemoError, child
 from daemon.demo.freeports import LOOPBACK, free_ports
@@ -132,7 +133,7 @@ async def merge(session: aiohttp.ClientSession, path: str, changes: Mapping[str,
 async def install_definitions(session: aiohttp.ClientSession, file: Path) -> list[str]:
     """Create all custom resource definitions of a file, wait until they are served, and return their names."""
     definitions = await asyncio.to_thread(_definitions, file)
-    async with asyncio.TaskGroup() as group:
+    async with TaskGroup() as group:
         for definition in definitions:
             group.create_task(_install(session, definition))
     return [definition["metadata"]["name"] for definition in definitions]

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 from urllib.parse import urlsplit
 
+from daemon.aio.tasks import TaskGroup
 from daemon.demo.children import until_told
 from daemon.demo.traffic import NO_ANSWER, Answer, write
 
@@ -119,7 +120,7 @@ class Generator:
 
     async def run(self, told: Callable[[], Awaitable[None]]) -> None:
         """Send until told to stop, then wait for the answers under way."""
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             flushing = group.create_task(self._flush_for_ever())
             sending = group.create_task(self._send_for_ever(group))
             await told()
@@ -130,7 +131,7 @@ class Generator:
         for connection in self._idle:
             connection.close()
 
-    async def _send_for_ever(self, group: asyncio.TaskGroup) -> None:
+    async def _send_for_ever(self, group: TaskGroup) -> None:
         loop = asyncio.get_running_loop()
         due = loop.time()
         while True:

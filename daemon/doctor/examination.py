@@ -4,13 +4,13 @@ The releases are optional: with them it is said what would be counted and taken 
 cannot be reached is a diagnosis, and stops nothing else.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from config.settings import Mesh, Settings, SidecarTelemetry
 from daemon.aio.clock import Clock
+from daemon.aio.tasks import TaskGroup
 from daemon.clusters import KubeClients
 from daemon.doctor import broker, clusters, routes, sources
 from daemon.doctor.diagnosis import Code, Diagnosis, Findings, worst_first
@@ -41,7 +41,7 @@ class Examination:
         began = self.clock.monotonic()
         async with AsyncExitStack() as stack:
             kubes = KubeClients(self.settings, stack)
-            async with asyncio.TaskGroup() as group:
+            async with TaskGroup() as group:
                 tasks = [group.create_task(broker.examine(self.settings.nats, keep=self.settings.keep), name="broker")]
                 tasks += [
                     group.create_task(self._cluster(kubes, cluster), name=f"cluster {cluster}") for cluster in self._clusters_used()
@@ -95,7 +95,7 @@ class Examination:
         """First the routes, which say which pods the arms are; then each source with its releases."""
         placed = {number: await self._placed(kubes, case) for number, case in enumerate(self.cases)}
         found = [diagnosis for one in placed.values() for diagnosis in one.diagnoses]
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             tasks = [group.create_task(self._source(name, placed), name=name) for name in self.settings.telemetry]
         return [*found, *(one for task in tasks for one in task.result())]
 

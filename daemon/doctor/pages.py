@@ -1,6 +1,5 @@
 """Proxies that are asked themselves: whether each of them answers, and of whom it has counters, before any release is named."""
 
-import asyncio
 from collections import Counter
 from collections.abc import Mapping
 
@@ -10,6 +9,7 @@ from config.settings import EnvoyTelemetry
 from daemon.aio.clock import Clock
 from daemon.aio.httpclient import HttpClient, base_url
 from daemon.aio.parsing import ParserPool
+from daemon.aio.tasks import TaskGroup
 from daemon.doctor.diagnosis import Code, Diagnosis
 from daemon.doctor.silence import PROXY, unanswered
 from daemon.doctor.stores import MOST, service_labels
@@ -46,7 +46,7 @@ async def examine(entry: EnvoyTelemetry, *, schema: Schema, name: str, clock: Cl
     urls = [base_url(text, path=f"{setting}[{number}]") for number, text in enumerate(entry.endpoints)]
     index, page = page_of(entry, schema, _Heard)
     assert isinstance(index, _Heard)
-    async with proxies_client(entry, setting=setting, name=name, pool=pool) as client, asyncio.TaskGroup() as group:
+    async with proxies_client(entry, setting=setting, name=name, pool=pool) as client, TaskGroup() as group:
         asked = [group.create_task(_ask(client, url, page, schema=schema, clock=clock)) for url in urls]
     failed = {url: error for url, task in zip(urls, asked, strict=True) if (error := task.result()) is not None}
     found = [unanswered(error, where=where, of=PROXY) for error in failed.values()]

@@ -18,6 +18,7 @@ import msgspec
 from config.identity import policy_hash
 from config.policy import Policy
 from daemon import names
+from daemon.aio.tasks import TaskGroup
 from daemon.armpods import PodsByArm
 from daemon.engine import fanout, joining, lifecycle, promotions, strategies
 from daemon.engine.aliases import Aliases
@@ -56,7 +57,7 @@ class Admission:
         promotions: Promotions,
         supervisor: Supervisor,
         latecomers: Latecomers,
-        group: asyncio.TaskGroup,
+        group: TaskGroup,
     ) -> None:
         self._ports = state.ports
         self._registry = state.registry
@@ -172,7 +173,7 @@ class Admission:
     async def _are_same(self, one: Release, other: Release) -> bool:
         """Whether the arms are the same pods. Where that cannot be looked at now, it is not known that they are."""
         try:
-            async with asyncio.timeout(_LOOK_SECONDS), asyncio.TaskGroup() as group:
+            async with asyncio.timeout(_LOOK_SECONDS), TaskGroup() as group:
                 looks = [group.create_task(self._pods(release)) for release in (one, other)]
         except TimeoutError:
             return False

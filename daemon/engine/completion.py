@@ -19,6 +19,7 @@ from dataclasses import replace
 from daemon import stored
 from daemon.aio.backoff import pauses
 from daemon.aio.clock import Clock
+from daemon.aio.tasks import TaskGroup
 from daemon.engine import auditing, deciding, freezing, lifecycle, takenback
 from daemon.engine.afterwards import Afterwards, by_hand
 from daemon.engine.checkpoints import Checkpoints
@@ -138,7 +139,7 @@ class Completion:
 
     async def _tell_and_guard(self, session: Session) -> Session:
         """All at once: a broker that does not take the verdict must not leave the traffic without its guard."""
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             guard = group.create_task(self._guard(session))
             if session.stage is Stage.PUBLISHING:
                 await self._until_done("promotions", lambda: self._noted(session))

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AbstractContextManager, closing
 from typing import NoReturn
 
-from daemon.aio.tasks import cancel_all
+from daemon.aio.tasks import TaskGroup, cancel_all
 from daemon.engine.admission import Admission
 from daemon.engine.aliases import Aliases
 from daemon.engine.checkpoints import Checkpoints
@@ -49,7 +49,7 @@ class Engine:
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
         self._readiness = Readiness()
-        self._group = asyncio.TaskGroup()
+        self._group = TaskGroup()
         self._registry = Registry(max_ended=ports.limits.max_ended)
         tenure = Tenure(None if ports.shared is None else ports.shared.sharing, clock=ports.clock)
         self._checkpoints = Checkpoints(
@@ -216,7 +216,7 @@ class Engine:
             await self._take_up(lambda release: True)
         self._readiness.recovered()
         self._tickers = self._made_tickers()
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             if ports.shared is not None:
                 self._share(ports.shared, group)
             for ticker in self._tickers:
@@ -227,7 +227,7 @@ class Engine:
         """Go on with what was kept of these."""
         await recover(self._state, mine, supervisor=self._supervisor)
 
-    def _share(self, shared: Shared, group: asyncio.TaskGroup) -> None:
+    def _share(self, shared: Shared, group: TaskGroup) -> None:
         """What a replica does beside watching."""
         ports, sharing = self._ports, shared.sharing
         moves = Takeover(
@@ -262,7 +262,7 @@ class Engine:
         if session is not None:
             self._supervisor.leave(session)
 
-    def _take_what_comes(self, group: asyncio.TaskGroup) -> None:
+    def _take_what_comes(self, group: TaskGroup) -> None:
         """A task for each source of events, and one for commands."""
         ports = self._ports
         for name, source in ports.events.items():

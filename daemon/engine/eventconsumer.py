@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from daemon.aio.backoff import pauses
 from daemon.aio.clock import Clock
+from daemon.aio.tasks import TaskGroup
 from daemon.errors import Defect, Elsewhere, InvalidInput, NotFound, Refused, TransientError, VerdictdError
 from daemon.model import Command
 from daemon.packages import defects_of
@@ -103,7 +104,7 @@ class EventConsumer:
 
     async def run(self) -> NoReturn:
         """Take events until cancelled."""
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             await self.upkeep.run(lambda: self._take_all(group))
 
     def _problem(self) -> str | None:
@@ -113,7 +114,7 @@ class EventConsumer:
         except VerdictdError as error:
             return str(error)
 
-    async def _take_all(self, group: asyncio.TaskGroup) -> None:
+    async def _take_all(self, group: TaskGroup) -> None:
         async with aclosing(self._source.announcements()) as announcements:
             async for announcement in announcements:
                 self.upkeep.works()
@@ -121,7 +122,7 @@ class EventConsumer:
                 while len(self._under_way) >= EVENTS_UNDER_WAY:
                     await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
 
-    def _begin(self, announcement: Announcement, group: asyncio.TaskGroup) -> None:
+    def _begin(self, announcement: Announcement, group: TaskGroup) -> None:
         """Give the event its task, which begins after the earlier events of its service that are under way."""
         service = _service_of(announcement)
         earlier = None if service is None else self._newest.get(service)

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
+from daemon.aio.tasks import TaskGroup
 from daemon.engine.containedrouter import AllowedOwner, ContainedRouter
 from daemon.engine.dependencies import MeshCluster
 from daemon.engine.gitsources import from_where, of_workload, revision_and_who, sources
@@ -210,7 +211,7 @@ async def _located(cluster: MeshCluster, release: Release, *, seconds: float | N
         return TimedOut(f"what is routed to the canary was not known within {seconds or 0.0:g} s")
     except VerdictdError as error:
         return error
-    async with asyncio.TaskGroup() as group:
+    async with TaskGroup() as group:
         appliers = (route.applier for route in placement.routes if route.applier is not None and not route.applier.left_alone)
         reading = group.create_task(sources(cluster.git, appliers, seconds=OWNER_SECONDS))
         named = ObjectName(kind="workload", namespace=release.namespace, name=release.canary.workload or placement.workload)
@@ -250,7 +251,7 @@ async def _each(clusters: Clusters, call: Callable[[str, MeshCluster], Awaitable
     async def one(name: str, cluster: MeshCluster) -> T:
         return await call(name, cluster)
 
-    async with asyncio.TaskGroup() as group:
+    async with TaskGroup() as group:
         tasks = {name: group.create_task(one(name, cluster), name=f"cluster {name}") for name, cluster in clusters.items()}
     return {name: task.result() for name, task in tasks.items()}
 

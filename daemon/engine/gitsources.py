@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Mapping
 
+from daemon.aio.tasks import TaskGroup
 from daemon.errors import VerdictdError
 from daemon.placement import Applier, ObjectName
 from daemon.ports.routing import GitSource, GitTools
@@ -21,7 +22,7 @@ async def sources(git: GitTools | None, appliers: Iterable[Applier | None], *, s
     wanted = dict.fromkeys(one for one in appliers if one is not None)
     if git is None or not wanted:
         return {}
-    async with asyncio.TaskGroup() as group:
+    async with TaskGroup() as group:
         tasks = {one: group.create_task(_source(git, one, seconds=seconds)) for one in wanted}
     return {one: task.result() for one, task in tasks.items()}
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from daemon.aio.clock import Clock
+from daemon.aio.tasks import TaskGroup
 from daemon.errors import Defect, Refused, TimedOut, VerdictdError
 from daemon.model import Release, TimedStep
 from daemon.packages import defects_of
@@ -47,7 +48,7 @@ def reaction_seconds(claims: Claims) -> float:
 
 async def claimed(owners: Sequence[Owner], release: Release, *, seconds: float) -> Claims:
     """By the owner's name, what it says of the release's routes, or why that is not known; who claims nothing is left out."""
-    async with asyncio.TaskGroup() as group:
+    async with TaskGroup() as group:
         tasks = {owner.name: group.create_task(_claim(owner, release, seconds=seconds)) for owner in owners}
     return {name: claim for name, task in tasks.items() if (claim := task.result()) is not None}
 
@@ -64,7 +65,7 @@ async def hand_over(
         told_seconds: how long one attempt to tell may take.
         attempt: how often it is tried.
     """
-    async with asyncio.TaskGroup() as group:
+    async with TaskGroup() as group:
         tasks = [
             group.create_task(
                 _tell(owner, release, claims[owner.name], clock=clock, seconds=seconds, told_seconds=told_seconds, attempt=attempt)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 
 from daemon import stored
 from daemon.aio.clock import Clock
+from daemon.aio.tasks import TaskGroup
 from daemon.engine import lifecycle
 from daemon.engine.keptforms import Read, Writer, decode, encode, writer_of
 from daemon.engine.session import Session
@@ -124,7 +125,7 @@ class KeptSessions:
             async with places:
                 return session if away else await self._claim(session, away)
 
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             tasks = [group.create_task(one(session)) for session in sessions]
         return [session for task in tasks if (session := task.result()) is not None]
 

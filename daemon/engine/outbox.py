@@ -12,6 +12,7 @@ from typing import Any
 
 from daemon.aio.backoff import pauses
 from daemon.aio.clock import Clock
+from daemon.aio.tasks import TaskGroup
 from daemon.engine import lifecycle
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.dependencies import Sink
@@ -56,14 +57,14 @@ class Outbox:
 
     async def tell(self, session: Session) -> None:
         """Tell all that have not heard of it, side by side; returns when each of them has, or was given up."""
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             for name in self.outstanding(session):
                 group.create_task(self._deliver(name, session), name=f"verdict of {session.release_id} to {name}")
 
     async def ask(self, session: Session) -> None:
         """Tell those that can that a person is waited for, once, as long as it is so: whoever decides the release cancels this."""
         asked = {mark.detail for mark in session.marks if mark.step == ASKED}
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             for name in (one for one in self._sinks if one not in asked):
                 group.create_task(self._ask(name, session), name=f"{session.release_id} waits for a person, to {name}")
 
@@ -108,7 +109,7 @@ class Outbox:
         with self._registry.followed(release_id) as changed:
             for future in until:
                 future.add_done_callback(lambda _: changed.set())
-            async with asyncio.TaskGroup() as group:
+            async with TaskGroup() as group:
                 while True:
                     changed.clear()
                     session = self._registry.get(release_id)

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from daemon import stored
 from daemon.aio.backoff import pauses
+from daemon.aio.tasks import TaskGroup
 from daemon.aio.threads import OwnThread
 from daemon.engine import deciding, lifecycle
 from daemon.engine.checkpoints import Checkpoints
@@ -147,7 +148,7 @@ async def _records(records: Store, release_ids: Sequence[str]) -> dict[str, byte
             except VerdictdError as error:  # as a value: a group that fails while it is cancelled would forget that it was
                 failed.append(error)
 
-    async with asyncio.TaskGroup() as group:
+    async with TaskGroup() as group:
         for release_id in release_ids:
             group.create_task(ask(release_id))
     if failed:

@@ -16,6 +16,7 @@ from typing import Final
 
 from config.settings import Limits
 from daemon.aio.clock import Clock
+from daemon.aio.tasks import TaskGroup
 from daemon.engine.gitsources import Sources, must_change, sources
 from daemon.engine.handover import Claims, HandedOver, Try, claimed, hand_over, reaction_seconds
 from daemon.engine.patching import BACKOFF_CAP_SECONDS, Patched, Tries, asked_for
@@ -112,7 +113,7 @@ class Reverting:
         if isinstance(taken, RevertOutcome):
             return taken
         await turns.calm()
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             appliers = (part.applier for part in taken.receipt.parts)
             read = group.create_task(sources(git, appliers, seconds=self.owner_seconds))
             action, seen, reason = await self._confirm(router, release, taken.receipt, located=located)
@@ -173,7 +174,7 @@ class Reverting:
 
         Raises ``Blocked``, and nothing else, when surely nobody would serve.
         """
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             claims = group.create_task(claimed(owners, release, seconds=self.owner_seconds))
             try:
                 serves: str | Blocked = await self.ask_baseline(router, release, located=located)

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from daemon.aio.backoff import pauses
+from daemon.aio.tasks import TaskGroup
 from daemon.engine import deciding, fanout, lifecycle, strategies
 from daemon.engine.afterwards import Afterwards
 from daemon.engine.completion import Completion
@@ -46,7 +47,7 @@ class Supervisor:
         *,
         freezes: Freezes,
         promotions: Promotions,
-        group: asyncio.TaskGroup,
+        group: TaskGroup,
     ) -> None:
         ports = self._ports = state.ports
         registry = self._registry = state.registry

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
+from daemon.aio.tasks import TaskGroup
 from daemon.engine.session import Session
 from daemon.engine.state import EngineState
 from daemon.engine.supervisor import Supervisor
@@ -39,7 +40,7 @@ class Takeover:
         supervisor: Supervisor,
         admissions: Callable[[], list[asyncio.Task[str | Exception]]],
         recover: Recover,
-        group: asyncio.TaskGroup,
+        group: TaskGroup,
     ) -> None:
         self._sharing = sharing
         self._tenure = state.tenure

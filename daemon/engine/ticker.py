@@ -13,6 +13,7 @@ import msgspec
 from analyzers.judge import CHUNK
 from daemon.aio.clock import Clock
 from daemon.aio.stretches import in_stretches
+from daemon.aio.tasks import TaskGroup
 from daemon.engine import fitting, lifecycle
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.hindrances import hindrances, slowest
@@ -71,13 +72,13 @@ class Ticker:
 
     async def run(self) -> None:
         """Tick for ever. A tick that fails is reported: the next one is another chance."""
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             if self._weights is not None and self._weights.followers:
                 watching = self._weights.follow(lambda: self._registry.sampled(self._meshes))
                 group.create_task(watching, name=f"weights followed {self.name}")
             await self._keep_time(group)
 
-    async def _keep_time(self, group: asyncio.TaskGroup) -> None:
+    async def _keep_time(self, group: TaskGroup) -> None:
         interval = self._telemetry.tick_seconds
         next_tick = self._clock.monotonic()
         looking: asyncio.Task[None] | None = None

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from daemon.aio.clock import Clock
-from daemon.aio.tasks import cancel_all
+from daemon.aio.tasks import TaskGroup, cancel_all
 from daemon.armpods import PodsByArm
 from daemon.engine import fanout
 from daemon.engine.dependencies import Mesh
@@ -137,7 +137,7 @@ class Weights:
     async def follow(self, sessions: Callable[[], Sequence[Session]]) -> None:
         """Keep the weights of the releases that are watched as they are now, for ever."""
         changed = asyncio.Event()
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             for follower in self.followers:
                 group.create_task(_told(follower, changed.set), name="routes followed")
             while True:

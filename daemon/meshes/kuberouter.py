@@ -7,7 +7,6 @@ Looking whether the canary still gets traffic is a listing, so that an object th
 next call. What an arm is, is never remembered: it is read each time.
 """
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -17,6 +16,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from daemon.aio.tasks import TaskGroup
 from daemon.errors import Conflict, InvalidInput, NotFound, PermanentError, Refused, Unavailable, VerdictdError, first_to_retry
 from daemon.kube.applying import put_back_by
 from daemon.kube.client import KubeClient
@@ -248,7 +248,7 @@ class KubeRouter(Generic[A]):
         """All of these objects, those of a wave at the same time; those that there was nothing to write in are left out."""
         items, tasks = dict(objects), []
         for wave in self.waves(tuple(items)):
-            async with asyncio.TaskGroup() as group:
+            async with TaskGroup() as group:
                 tasks += [group.create_task(self._take_back_one(key, items[key], arms)) for key in wave]
         return tuple(part for task in tasks if (part := task.result()) is not None)
 

@@ -17,6 +17,7 @@ import msgspec
 
 from daemon.aio.clock import SystemClock
 from daemon.aio.singleflight import SingleFlight
+from daemon.aio.tasks import TaskGroup
 from daemon.errors import Forbidden, NotFound, Refused, TransientError, VerdictdError, first_to_retry
 from daemon.kube import applying
 from daemon.kube.answers import Expired
@@ -146,7 +147,7 @@ class RouteReader(Generic[A]):
         """See ``RouteFollower.follow``: by a watch of each kind, where the whole cluster's routes may be watched."""
         self._watched = {resource: self._informer(resource, changed) for resource in self.kinds}
         try:
-            async with asyncio.TaskGroup() as group:
+            async with TaskGroup() as group:
                 for resource, informer in self._watched.items():
                     group.create_task(informer.run(), name=f"watch of {resource}")
         finally:
@@ -313,7 +314,7 @@ async def settled(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T | VerdictdE
         except VerdictdError as error:
             return error
 
-    async with asyncio.TaskGroup() as group:
+    async with TaskGroup() as group:
         tasks = [group.create_task(one(call)) for call in calls]
     return [task.result() for task in tasks]
 

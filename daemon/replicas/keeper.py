@@ -18,6 +18,7 @@ import msgspec
 
 from daemon.aio.backoff import jittered, pauses
 from daemon.aio.clock import Clock
+from daemon.aio.tasks import TaskGroup
 from daemon.errors import Conflict, VerdictdError
 from daemon.ports.durable import Store
 from daemon.ports.service import Meter
@@ -105,7 +106,7 @@ class Keeper:
     async def run(self, moves: Moves) -> None:
         """See ``Sharing``."""
         while True:
-            async with asyncio.TaskGroup() as group:
+            async with TaskGroup() as group:
                 loops = [
                     group.create_task(self._live(), name="sign of life"),
                     group.create_task(self._look_on(moves), name="replicas"),

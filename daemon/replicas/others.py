@@ -4,13 +4,13 @@ Who is silent for a whole lease has its sign overwritten first, by compare-and-s
 one is first, and who was taken for dead finds it out by its next renewal. Time in which nothing could be read counts for nothing.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 from daemon.aio.clock import Clock
+from daemon.aio.tasks import TaskGroup
 from daemon.errors import Conflict, Refused, VerdictdError
 from daemon.ports.durable import Kept, Store
 from daemon.replicas.lease import Heard
@@ -56,7 +56,7 @@ class Others:
 
         Raises as the store does.
         """
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             looks = {name: group.create_task(self._sign_of(name)) for name in names}
         signs = {name: _answer(look.result()) for name, look in looks.items()}
         now = self._clock.monotonic()

@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 
 from daemon.aio.backoff import doubled
 from daemon.aio.clock import Clock
+from daemon.aio.tasks import TaskGroup
 from daemon.errors import Defect, InvalidInput, Refused, Throttled, TimedOut, VerdictdError
 from daemon.packages import defects_of
 from daemon.ports.notices import News, NoticeMeter, NoticeQueue, PersonWanted, QueuedNotice, Sequel
@@ -89,7 +90,7 @@ class Courier:
     async def run(self) -> None:
         """Tell what comes, for ever."""
         room = asyncio.Semaphore(AT_A_TIME)
-        async with asyncio.TaskGroup() as group, aclosing(self._queue.notices()) as notices:
+        async with TaskGroup() as group, aclosing(self._queue.notices()) as notices:
             async for queued in notices:
                 await room.acquire()
                 task = group.create_task(self.deliver(queued), name=f"a verdict to {self._name}")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from daemon import names
+from daemon.aio.tasks import TaskGroup
 from daemon.errors import Conflict, Forbidden, InvalidInput, NotFound, VerdictdError
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import EVENTS, ROLLOUTS, WORKLOADS, Json, Resource
@@ -61,7 +62,7 @@ class KubernetesEvents:
         place = self._place(release)
         if place is None:
             return
-        async with self._turns[place.kube], asyncio.TaskGroup() as group:
+        async with self._turns[place.kube], TaskGroup() as group:
             objects = _objects(place, release, routes, workload)
             tasks = [group.create_task(_tried(place, kinds, name, verdict)) for kinds, name in objects]
         if failed := [error for task in tasks if (error := task.result()) is not None]:

@@ -3,13 +3,13 @@
 They are kept by namespace, since whoever looks at one asks for its neighbours.
 """
 
-import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from daemon.aio.clock import Clock
+from daemon.aio.tasks import TaskGroup
 from daemon.discovery.picture import Labels
 from daemon.discovery.surroundings import selectors
 from daemon.discovery.updates import OURS, Deployment, deployment
@@ -80,7 +80,7 @@ class Deployed:
 
     async def run(self) -> None:
         """Watch for ever; cancel it to end it."""
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             for (resource, _), informer in self._informers.items():
                 group.create_task(informer.run(), name=f"watch of {resource}")
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from daemon.aio.tasks import TaskGroup
 from daemon.discovery.openings import OpenRelease
 from daemon.discovery.picture import Picture, uses
 from daemon.errors import Conflict, Refused, VerdictdError
@@ -86,7 +87,7 @@ class Lookout:
         known = {one.key: one.uid for one in self._kept.all()}
         if left := [key for key in known if not self._follows(key)]:
             log.info("routes that were watched once are not followed now", extra={"routes": len(left), "first": str(min(left))})
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             for watches in self._watches.values():
                 group.create_task(watches.run(known), name="routes watched for releases")
             group.create_task(self._patience.run(self._changed_in), name="announcements that wait")

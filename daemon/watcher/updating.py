@@ -3,10 +3,10 @@
 They share what is kept, and those of one cluster its watches.
 """
 
-import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
+from daemon.aio.tasks import TaskGroup
 from daemon.discovery.updates import Deployment
 from daemon.ports.durable import Store
 from daemon.watcher.deployed import DEPLOYMENTS, Deployed
@@ -59,7 +59,7 @@ class Updating:
         await self._routes.loaded.wait()
         for name, watched in self._clusters.items():
             self._begin(name, watched)
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             for one in self._followed:
                 group.create_task(one.run(), name="releases by pods")
 

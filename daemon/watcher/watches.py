@@ -3,7 +3,6 @@
 A route is watched once, though several meshes go by it: by the first of them in the settings.
 """
 
-import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any, Final
 
 from config.settings import Mesh
 from daemon.aio.clock import Clock
+from daemon.aio.tasks import TaskGroup
 from daemon.delivery.ownerkind import Owning
 from daemon.discovery.owned import Owned
 from daemon.discovery.picture import Picture
@@ -99,7 +99,7 @@ class Watches:
 
     async def run(self, known: Mapping[RouteKey, str]) -> None:
         """Watch for ever; cancel it to end it. ``known``: the uids of routes that were there when they were last looked at."""
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             for place in self._places:
                 for resource in self.kinds:
                     self._routes[resource, place] = informer = self._informer(resource, place, known)

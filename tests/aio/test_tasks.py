@@ -4,8 +4,69 @@ import asyncio
 
 import pytest
 
-from daemon.aio.tasks import background, cancel_all, cancelled_for_sure, until_set
+from daemon.aio.tasks import TaskGroup, background, cancel_all, cancellations, cancelled_for_sure, until_set
 from daemon.errors import InvalidInput, Unavailable
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_an_owner_that_tries_again_after_a_failure_can_be_cancelled_in_any_turn(turns: int) -> None:
+    began = asyncio.Event()
+
+    async def fails() -> None:
+        began.set()
+        await asyncio.sleep(0)
+        raise Unavailable("again")
+
+    async def tries() -> None:
+        for _ in range(100):
+            try:
+                async with TaskGroup() as group:
+                    group.create_task(fails())
+            except* Unavailable:
+                pass
+
+    owner = asyncio.ensure_future(tries())
+    await began.wait()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    assert not owner.done()
+    owner.cancel()
+    await asyncio.wait([owner])
+    assert owner.cancelled()
+
+
+async def test_a_group_that_has_failed_leaves_no_cancellation_of_its_owner() -> None:
+    async def fails() -> None:
+        await asyncio.sleep(0)
+        raise Unavailable("theirs")
+
+    with pytest.raises(ExceptionGroup):
+        async with TaskGroup() as group:
+            group.create_task(fails())
+    assert cancellations() == 0
+    await asyncio.sleep(0)
+
+
+async def test_an_owner_that_was_asked_to_end_before_hears_what_failed() -> None:
+    """Who has heard of the cancellation and tidies up by a group of its own is not ended again by it."""
+
+    async def fails() -> None:
+        raise Unavailable("while tidying up")
+
+    async def tidies_up() -> str:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            with pytest.raises(ExceptionGroup) as caught:
+                async with TaskGroup() as group:
+                    group.create_task(fails())
+            return str(caught.value.exceptions[0])
+        return "never"
+
+    owner = asyncio.ensure_future(tidies_up())
+    await asyncio.sleep(0)
+    owner.cancel()
+    assert await owner == "while tidying up"
 
 
 async def test_a_body_keeps_its_own_error_and_its_work_ends_with_it() -> None:

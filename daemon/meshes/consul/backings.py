@@ -1,8 +1,8 @@
 """Who stands behind the arms of a release, asked of Consul, which applies the filters of its resolvers itself."""
 
-import asyncio
 from collections.abc import Sequence
 
+from daemon.aio.tasks import TaskGroup
 from daemon.errors import VerdictdError
 from daemon.meshes.consul import instances, routes
 from daemon.meshes.consul.api import ConsulApi
@@ -17,7 +17,7 @@ _MOST_SUBSETS = 30
 
 async def of_arms(api: ConsulApi, arms: Arms, there: There) -> tuple[Backing, Backing]:
     """Who stands behind the baseline, and behind the canary. What cannot be asked for is not known, and raises nothing."""
-    async with asyncio.TaskGroup() as group:
+    async with TaskGroup() as group:
         tasks = [group.create_task(_backing(api, one, there)) for one in (arms.baseline, arms.canary)]
     baseline, canary = (task.result() for task in tasks)
     return baseline, canary
@@ -34,7 +34,7 @@ async def overlapping(api: ConsulApi, arms: Arms, canary: Backing, there: There)
         for name in list(field(resolver.body, "subsets") or {})[:_MOST_SUBSETS]
     ]
     wanted = [one for one in others if one in sent_to and not arms.is_canary(one) and not arms.is_baseline(one)]
-    async with asyncio.TaskGroup() as group:
+    async with TaskGroup() as group:
         tasks = [group.create_task(_backing(api, one, there)) for one in wanted]
     shared = ((task.result().target, len(task.result().there & canary.there)) for task in tasks)
     return tuple(f"{target}, which chooses {number} of the canary's instances among others" for target, number in shared if number)

@@ -7,6 +7,7 @@ from functools import partial
 
 from daemon.aio.backoff import jittered, pauses
 from daemon.aio.singleflight import SingleFlight
+from daemon.aio.tasks import TaskGroup
 from daemon.errors import VerdictdError, first_to_retry
 from daemon.meshes.consul.api import ConsulApi, Entries
 from daemon.meshes.consul.entries import KINDS, Entry, EntryKind
@@ -57,7 +58,7 @@ class EntryReader:
 
     async def follow(self, changed: Callable[[], None]) -> None:
         """See ``RouteFollower.follow``: each kind's entries are asked for until they change, again and again."""
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             for kind in KINDS:
                 group.create_task(self._follow(kind, changed), name=f"watch of {kind}")
 

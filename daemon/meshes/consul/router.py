@@ -4,12 +4,12 @@ Entries are listed anew each time: three short answers say all that there is. Ea
 refused, or that somebody else writes all the time, holds up no other. The arms are what they were when the watch began.
 """
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from daemon.aio.tasks import TaskGroup
 from daemon.errors import Blocked, Conflict, InvalidInput, NotFound, Refused, Unavailable, VerdictdError
 from daemon.meshes.consul import arms as naming
 from daemon.meshes.consul import backings, instances, routes
@@ -99,7 +99,7 @@ class ConsulRouter:
         """See ``TrafficRouter.revert``."""
         there = await self._reader.read()
         arms = self._arms(release, located, there)
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             tasks = [group.create_task(self._take_back(one, arms)) for one in there.entries]
         parts = [part for task in tasks if (part := task.result()) is not None]
         now = time.time()

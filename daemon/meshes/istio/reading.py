@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from daemon.aio.tasks import TaskGroup
 from daemon.errors import NotFound, VerdictdError
 from daemon.kube.endpoints import SERVICE_NAME
 from daemon.kube.forms import require_all, well_formed
@@ -56,7 +57,7 @@ async def discover(
     asked = tuple(dict.fromkeys(hosts))
     # Of one host the subsets tell the arms apart, whatever its Service is.
     told_apart = asked if len(asked) > 1 else ()
-    async with asyncio.TaskGroup() as group:
+    async with TaskGroup() as group:
         listed = group.create_task(rules(ask, hosts=ruled, clients=clients, root=root))
         sliced = group.create_task(settled(_slices(reads, host) for host in asked))
         served = group.create_task(_services(reads, told_apart))
@@ -80,7 +81,7 @@ async def observe(
     subsets = [_subset(arm, discovered, clients=clients, root=root) for arm in both]
     subsets[0] = await _looked_everywhere(reads, arms.baseline, subsets[0])
     empty = [arm.host for arm in both if not discovered.slices[arm.host]]
-    async with asyncio.TaskGroup() as group:
+    async with TaskGroup() as group:
         listed = group.create_task(_pods(reads, both, _choosing(both, subsets, discovered) if each_pod else subsets, without=empty))
         # By which labels a Service chooses says also which pods will be an arm's that are not there yet.
         wanted = {arm.host for arm in both} if each_pod else set(empty)

@@ -13,6 +13,7 @@ from yarl import URL
 from daemon.aio.clock import Clock
 from daemon.aio.httpclient import HttpClient
 from daemon.aio.parsing import Reader
+from daemon.aio.tasks import TaskGroup
 from daemon.errors import InvalidInput, VerdictdError
 from daemon.ports.telemetry import FoundTargets, Target, Targets
 from daemon.telemetry.counters.collection import Collection, Timing
@@ -121,7 +122,7 @@ class ScrapeSource:
         known_by = [selector for selectors in self._index.selectors.values() for selector in selectors]
         query = question(self._page, self._schema, arms=sorted({value for selector in known_by for _, value in selector}))
         self._patience.keep(targets)
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             for target in targets.values():
                 if (reason := self._patience.resting(target.name)) is not None:
                     into.failed[target.name] = reason

@@ -1,7 +1,9 @@
 """The routes' weights beside the ticks: the newest is on the sample, and one that was not seen lately is not known."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -68,6 +70,36 @@ async def test_a_release_that_was_decided_before_its_turn_in_a_look_came_is_not_
     weights = weights_of(router, clock)
     await weights.look([watched("decided"), watched()], is_watched=lambda release_id: release_id == ID)
     assert (now(weights, clock, "decided"), now(weights, clock)) == (None, 10.0)
+
+
+@pytest.mark.parametrize(("namespaces", "of_each"), [(60, 1), (30, 20), (1, 250)])
+async def test_neighbours_look_together_and_everybody_gets_a_look(namespaces: int, of_each: int) -> None:
+    """Whoever is in step with the others shares their listings: see ``daemon.kube.sharedreads``."""
+    looking: Counter[str] = Counter()
+    most: Counter[str] = Counter()
+    at_once: list[int] = []
+
+    class Watched(HandRouter):
+        async def locate(self, release: Release) -> Placement:
+            looking[release.namespace] += 1
+            await asyncio.sleep(0)
+            most[release.namespace] = max(most[release.namespace], looking[release.namespace])
+            at_once.append(looking.total())
+            await asyncio.sleep(0)
+            looking[release.namespace] -= 1
+            return await super().locate(release)
+
+    clock = HandClock()
+    weights = weights_of(Watched(), clock)
+    sessions = [
+        replace(one, release=msgspec.structs.replace(RELEASE, namespace=f"shop-{at % namespaces}"))
+        for at, one in enumerate(watched(f"web-{at}") for at in range(namespaces * of_each))
+    ]
+    await weights.look(sessions)
+    assert {now(weights, clock, one.release_id) for one in sessions} == {10.0}
+    assert len(most) == namespaces
+    assert set(most.values()) == {min(of_each, 200)}
+    assert max(at_once) <= 200
 
 
 async def test_a_route_that_cannot_be_read_keeps_what_was_seen_until_it_is_stale() -> None:

@@ -162,4 +162,5 @@ class SampledTelemetry:
             stale_after_seconds=timing.stale_after_seconds,
             patience_seconds=timing.patience_seconds,
             late_seconds=collected.late_seconds,
+            unpaced=collected.unpaced,
         )

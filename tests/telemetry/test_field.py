@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.telemetry.fleet import NAME, Fleet, Pod, Scraper, Watched, watched
@@ -203,6 +203,35 @@ async def test_a_late_cluster_beside_a_punctual_one_is_counted_whole_and_so_is_t
         made = await watched(it, 20 * every + late, beside=beside)
         assert scrapes_counted(made, rate=10.0, seconds=18 * every) >= 0.95, made.gaps
         assert made.requests[1] <= it.served("web-v2", -every, 20 * every + late)[0]
+
+
+@pytest.mark.parametrize("every", [15.0, 30.0, 60.0])
+@given(phases=st.tuples(*[st.floats(0.0, 0.999)] * 4))
+@example(phases=(0.955, 0.54, 0.54, 0.082))
+@settings(max_examples=10, deadline=None)
+async def test_slow_pods_of_a_store_that_has_just_begun_lose_nothing_after_their_first_scrape(
+    every: float, phases: tuple[float, ...]
+) -> None:
+    """One scrape of each is there, of quick ones beside them several: nobody knows how far apart the slow ones' are."""
+    it = fleet(every=every, phases=phases)
+    for pod in it.pods:
+        pod.scrapers = (replace(pod.scrapers[0], since=0.0),)
+    it.pods += [Pod(workload=f"api-v{v}", name=f"api-v{v}", scrapers=(Scraper(every=5.0, phase=float(v)),)) for v in (1, 2)]
+    begin = max(phases) * every + 0.1
+    made = await watched(it, begin + 220.0, begin=begin, beside=[workloads("api-1", baseline="api-v1", canary="api-v2")])
+    scrapes = list(it.pods[3].scrapes(it.pods[3].scrapers[0], -1.0, begin + 200.0 - every))
+    first = max(at for at in scrapes if at <= begin)
+    assert made.requests[1] >= 0.95 * 10.0 * (scrapes[-1] - first), made.gaps
+
+
+async def test_a_canarys_pod_that_died_after_one_scrape_holds_up_no_other() -> None:
+    it = fleet(every=5.0, phases=(0.1, 0.35, 0.8, 0.6))
+    for pod in it.pods:
+        pod.scrapers = (replace(pod.scrapers[0], since=0.0),)
+    it.pods.append(Pod(workload="web-v2", name="v2-1", scrapers=(Scraper(every=5.0, phase=0.2, since=0.0),), died=5.0))
+    made = await watched(it, 60.0, begin=5.1)
+    assert made.counted_at[0] <= 30.0, made.gaps
+    assert made.requests[1] >= 0.95 * 10.0 * 45.0
 
 
 async def test_slow_pods_beside_quick_ones_are_counted_from_their_first_scrape_on() -> None:

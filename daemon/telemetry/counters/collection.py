@@ -58,6 +58,7 @@ class Collection:
         clusters: the cluster of each target, where samples say so.
         cadence_of: how far apart and how late samples of these targets are, where that is learnt.
         late_seconds: by how much samples of a target come later than those of the most punctual one, where they do.
+        unpaced: targets of which nobody knows yet how far apart their samples are.
         summed: targets that are none: their samples do not say of which pod they are.
         instances: the ``instance`` labels of the targets.
         places: targets that are named pods, by where they are scraped.
@@ -89,6 +90,7 @@ class Collection:
         "summed",
         "there",
         "unknown",
+        "unpaced",
     )
 
     def __init__(self, *, denials_known: bool = False, epoch_offset: float = 0.0, labelled: bool = False) -> None:
@@ -101,6 +103,7 @@ class Collection:
         self.clusters: dict[str, str] = {}
         self.cadence_of: Callable[[Iterable[str]], Cadence | None] | None = None
         self.late_seconds: Mapping[str, float] = {}
+        self.unpaced: AbstractSet[str] = frozenset()
         self.summed: set[str] = set()
         self.instances: set[str] = set()
         self.places: dict[str, set[str]] = {}

@@ -79,6 +79,7 @@ class ScrapeRound:
         stale_after_seconds: a newest sample older than this is no information.
         patience_seconds: least time to wait for a target that has gone quiet, before going on without it.
         late_seconds: by how much samples of a target usually come later than others', where they do.
+        unpaced: targets of which nobody knows yet how far apart their samples are.
     """
 
     serial: int
@@ -92,6 +93,7 @@ class ScrapeRound:
     stale_after_seconds: float
     patience_seconds: float
     late_seconds: Mapping[str, float] = field(default_factory=dict)
+    unpaced: AbstractSet[str] = frozenset()
 
     def gone(self, target: str) -> bool:
         """Whether it surely is there no more."""

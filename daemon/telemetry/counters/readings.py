@@ -26,6 +26,8 @@ from daemon.telemetry.counters.snapshot import ArmSnapshot
 
 ARMS = ("baseline", "canary")
 _GROSSLY_UNEQUAL = 3.0
+_SLOWEST_SECONDS = 60.0
+"""Between two scrapes, as far as is usual."""
 NO_SERIES = "no series yet"
 STALE = "stale: "
 SEVERAL_CLUSTERS = "its series are of several clusters"
@@ -45,6 +47,7 @@ class DeltaTracker:
     """
 
     __slots__ = (
+        "_assumed",
         "_began",
         "_begun",
         "_jumps",
@@ -69,6 +72,7 @@ class DeltaTracker:
         self._jumps = Jumps()
         self._latency = LatencyTracker()
         self._without = False
+        self._assumed = False
         self.unusable = ""
 
     def followed(self, arm: int) -> Mapping[str, AbstractSet[int]]:
@@ -87,6 +91,7 @@ class DeltaTracker:
             self._began = this.now
         self._meet(arms, before=this.before if self._serial == this.serial - 1 else {})
         self._serial = this.serial
+        self._assume(arms, this)
         if reason := _too_old(arms, this):
             return self.gap(reason)
         try:
@@ -113,6 +118,17 @@ class DeltaTracker:
                 found = since if since < arm[target].at else begun(arm[target], watched_since=self._began)
                 if found is not None:
                     began[target] = found
+
+    def _assume(self, arms: Sequence[Snapshots], this: ScrapeRound) -> None:
+        """Of a target that was met once it is not known how far apart its samples are: as the slowest other's of the release."""
+        assumed, self._assumed = self._assumed, any(target in this.unpaced for known in self._known for target in known)
+        if not (assumed or self._assumed):
+            return
+        paced = [{target: one.spacing_seconds for target, one in arm.items() if target not in this.unpaced} for arm in arms]
+        slowest = max((spacing for arm in paced for spacing in arm.values()), default=_SLOWEST_SECONDS)
+        for known, spacings in zip(self._known, paced, strict=True):
+            for target, one in known.items():
+                one.spacing_seconds = slowest if target in this.unpaced else spacings.get(target, one.spacing_seconds)
 
     def _count(self, arms: Sequence[Snapshots], this: ScrapeRound) -> Reading:
         found = self._found(arms, this)
@@ -197,7 +213,8 @@ class DeltaTracker:
             kept = {
                 target: one
                 for target, one in before.items()
-                if target not in snapshots and not _overdue(target, kept_back.get(target, one), this)
+                if target not in snapshots
+                and not _overdue(target, kept_back.get(target, one).at, this, spacing_seconds=one.spacing_seconds)
             }
             for one in arm:
                 one.counters.advance(one.snapshot, restarted=one.grown.restarted)
@@ -359,8 +376,8 @@ def _too_old(arms: Sequence[Snapshots], this: ScrapeRound) -> str | None:
     return f"{STALE}the newest sample is {age:.0f} s old" if age > this.stale_after_seconds else None
 
 
-def _overdue(target: str, last: TargetCounters | ArmSnapshot, this: ScrapeRound) -> bool:
-    return this.gone(target) or this.overdue(target, last.at, spacing_seconds=last.spacing_seconds)
+def _overdue(target: str, at: float, this: ScrapeRound, *, spacing_seconds: float) -> bool:
+    return this.gone(target) or this.overdue(target, at, spacing_seconds=spacing_seconds)
 
 
 def _history(counted: Sequence[Sequence[TargetDelta]], this: ScrapeRound, *, watched_since: float) -> str | None:

@@ -112,6 +112,7 @@ class Pace:
         least_spacing_seconds: how far apart those of the fastest one are; 0 before anything is known.
         late_seconds: how late the samples of the latest target are, as far as that is known; 0 before anything is.
         later_seconds: by how much samples of a target come later than those of the most punctual one, where it is worth telling.
+        unpaced: targets of which it is not known yet how far apart their samples are.
 
     Args:
         tick_seconds: the sampling interval, where samples come as fast.
@@ -132,6 +133,7 @@ class Pace:
         self.least_spacing_seconds = 0.0
         self.late_seconds = 0.0
         self.later_seconds: dict[str, float] = {}
+        self.unpaced: frozenset[str] = frozenset()
 
     def spacing_of(self, target: str, *, apart: float | None = None) -> float:
         """How far apart this target's samples are; while that is not known, ``apart``, or else as the slowest's."""
@@ -206,6 +208,7 @@ class Pace:
         spacings = [one.spacing_seconds for one in rhythms]
         self.spacing_seconds = max(spacings, default=0.0)
         self.least_spacing_seconds = min(filter(None, spacings), default=0.0)
+        self.unpaced = frozenset(target for target, one in self._rhythms.items() if not one.spacing_seconds)
         self._reach_seconds = max((one.reach_seconds for one in rhythms), default=0.0)
         known = {target: one.there_seconds for target, one in self._rhythms.items() if one.known}
         self.late_seconds = max(known.values(), default=0.0)

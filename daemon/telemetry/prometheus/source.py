@@ -120,6 +120,7 @@ class PrometheusSource:
         self.pace.settle(now=self._clock.now())
         self._awaited = any(not collected.shows(arm) for arms in self._index.arms.values() for arm in arms)
         collected.late_seconds = self.pace.later_seconds
+        collected.unpaced = self.pace.unpaced
         self._metadata.settle(collected)
 
     def _say(self) -> None:

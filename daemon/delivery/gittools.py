@@ -9,6 +9,7 @@ from daemon.delivery.gittoolkind import GitToolKind
 from daemon.errors import NotFound, Refused
 from daemon.kube import applying
 from daemon.kube.resources import ROLLOUTS, WORKLOADS
+from daemon.kube.sharedreads import SharedReads
 from daemon.placement import Applier, ObjectName
 from daemon.ports.routing import GitSource
 
@@ -23,6 +24,7 @@ class ClusterGitTools:
 
     def __init__(self, kube: "KubeClient") -> None:
         self._kube = kube
+        self._reads = SharedReads(kube)
 
     async def source(self, applier: Applier) -> GitSource:
         """See ``GitTools.source``."""
@@ -35,6 +37,6 @@ class ClusterGitTools:
         """See ``GitTools.applier``."""
         for resource in (*WORKLOADS, ROLLOUTS):
             with suppress(NotFound):
-                item = await self._kube.get(resource, namespace=workload.namespace, name=workload.name)
+                item = await self._reads.one(resource, namespace=workload.namespace, name=workload.name)
                 return applying.applied_by({"kind": resource.kind, **item})
         return None

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from daemon.aio.backoff import pauses
+from daemon.aio.companies import Companies
 from daemon.aio.tasks import TaskGroup
 from daemon.engine import deciding, fanout, lifecycle, strategies
 from daemon.engine.afterwards import Afterwards
@@ -53,6 +54,7 @@ class Supervisor:
         registry = self._registry = state.registry
         checkpoints = self._checkpoints = state.checkpoints
         self._group = group
+        self._companies = Companies()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         looked_at = {name: _contained(mesh) for name, mesh in ports.meshes.items()}
         self.weights = {
@@ -190,7 +192,8 @@ class Supervisor:
         back_off = pauses((0.2, 0.5, 1.0))
         while True:
             try:
-                placement = await fanout.locate(self._mesh(session).clusters, session.release)
+                async with self._companies.joined((session.release.mesh, session.release.namespace)):
+                    placement = await fanout.locate(self._mesh(session).clusters, session.release)
                 if wrong := strategies.misfit(session.release.strategy, placement.routes):
                     raise NotFound(wrong)
             except VerdictdError as error:

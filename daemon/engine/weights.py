@@ -9,10 +9,11 @@ Releases that look at the same time share a listing (``daemon.aio.singleflight``
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from daemon.aio.clock import Clock
+from daemon.aio.companies import Companies
 from daemon.aio.tasks import TaskGroup, cancel_all
 from daemon.armpods import PodsByArm
 from daemon.engine import fanout
@@ -34,9 +35,6 @@ STALE_SECONDS = 60.0
 _KEPT_SECONDS = 900.0
 """Counters that are older are of no use to anybody."""
 _AT_A_TIME = 32
-_COMPANIES_AT_A_TIME = 2
-_COMPANY, _LARGEST_COMPANY = 16, 100
-"""Releases that look together: so many at least, of whole namespaces, and so many at most, of one."""
 _COALESCED_SECONDS = 0.05
 
 
@@ -102,6 +100,7 @@ class Weights:
         self._clock = clock
         self._seen: dict[str, _Seen] = {}
         self._looked_at = -LOOK_SECONDS
+        self._companies = Companies()
 
     @property
     def due(self) -> bool:
@@ -132,8 +131,8 @@ class Weights:
             self._looked_at = self._clock.monotonic()
         known = {session.release_id for session in sessions}
         self._seen = {release_id: seen for release_id, seen in self._seen.items() if release_id in known}
-        places = asyncio.Semaphore(_COMPANIES_AT_A_TIME)
-        await asyncio.gather(*(self._look_together(company, places, is_watched) for company in _companies(watching)))
+        watching.sort(key=_place_of)
+        await asyncio.gather(*(self._look_at(session, is_watched) for session in watching))
 
     async def follow(self, sessions: Callable[[], Sequence[Session]]) -> None:
         """Keep the weights of the releases that are watched as they are now, for ever."""
@@ -190,15 +189,12 @@ class Weights:
         else:
             self._seen.setdefault(session.release_id, _Seen()).note(weight, at=self._clock.now())
 
-    async def _look_together(
-        self, company: Sequence[Session], places: asyncio.Semaphore, is_watched: Callable[[str], bool]
-    ) -> None:
-        async with places:
-            await asyncio.gather(*(self._look_at(session) for session in company if is_watched(session.release_id)))
-
-    async def _look_at(self, session: Session) -> None:
+    async def _look_at(self, session: Session, is_watched: Callable[[str], bool]) -> None:
         try:
-            placement = await self._mesh(session).home.router.locate(session.release)
+            async with self._companies.joined(_place_of(session)):
+                if not is_watched(session.release_id):
+                    return
+                placement = await self._mesh(session).home.router.locate(session.release)
         except VerdictdError as error:
             _not_known(session, error)
         except Exception:
@@ -207,20 +203,8 @@ class Weights:
             self.saw(session, placement)
 
 
-def _companies(sessions: Iterable[Session]) -> Iterator[list[Session]]:
-    """Neighbours, who look step by step with each other: what a router asks of their namespace is asked once for all of them."""
-    company: list[Session] = []
-    for session in sorted(sessions, key=lambda one: (*_place_of(one), one.release.service)):
-        is_far = bool(company) and _place_of(company[-1]) != _place_of(session)
-        if (is_far and len(company) >= _COMPANY) or len(company) == _LARGEST_COMPANY:
-            yield company
-            company = []
-        company.append(session)
-    if company:
-        yield company
-
-
 def _place_of(session: Session) -> tuple[str, str]:
+    """What a router asks of a namespace is asked once for all who look at the same time."""
     return session.release.mesh or "", session.release.namespace
 
 

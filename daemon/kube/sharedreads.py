@@ -3,11 +3,14 @@
 Whoever asks while a listing is under way waits for the next one, and shares it with all who ask meanwhile: what everybody gets was
 read after they asked, as by a question of their own (by ``daemon.aio.singleflight``, but that each may want other labels). A
 listing asks for the labels that are wanted and not for the whole namespace, which may have more pods than all releases together.
-An object by its name comes of a listing of its namespace; where that may not be had, it is asked for by itself.
+An object by its name comes of a listing of its namespace where somebody else wants one of the same kind and namespace too; who is
+alone, or may not list, asks for it by itself.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,15 +36,19 @@ class SharedReads:
         self._own = OwnReads(kube)
         self._names_alone = names_alone
         self._asking: dict[tuple[Resource, str | None, bool], _Shared] = {}
+        self._naming: Counter[tuple[Resource, str]] = Counter()
 
     async def one(self, resource: Resource, *, namespace: str, name: str) -> Json:
         """See ``Reads.one``."""
         if self._names_alone:
             return await self._own.one(resource, namespace=namespace, name=name)
-        try:
-            found = await self._shared(resource, namespace, either=())
-        except Forbidden:
-            return await self._own.one(resource, namespace=namespace, name=name)
+        async with self._named(resource, namespace) as is_alone:
+            if is_alone:
+                return await self._own.one(resource, namespace=namespace, name=name)
+            try:
+                found = await self._shared(resource, namespace, either=())
+            except Forbidden:
+                return await self._own.one(resource, namespace=namespace, name=name)
         if name not in found.by_name:
             raise NotFound(f'{resource.plural} "{name}" not found in namespace {namespace}')
         return found.by_name[name]
@@ -50,6 +57,18 @@ class SharedReads:
         """See ``Reads.all``."""
         found = await self._shared(resource, namespace, either=either)
         return found.carrying(either) if either else found.items
+
+    @asynccontextmanager
+    async def _named(self, resource: Resource, namespace: str) -> AsyncIterator[bool]:
+        """Whether nobody else wants an object of these now: who asks in the same turn, or has asked and waits still."""
+        self._naming[resource, namespace] += 1
+        try:
+            await asyncio.sleep(0)
+            yield self._naming[resource, namespace] == 1
+        finally:
+            self._naming[resource, namespace] -= 1
+            if not self._naming[resource, namespace]:
+                del self._naming[resource, namespace]
 
     async def _shared(self, resource: Resource, namespace: str | None, *, either: Sequence[Labels]) -> "_Answer":
         key = (resource, namespace, bool(either))

@@ -81,7 +81,7 @@ def _objects(name: str, namespace: str) -> Iterator[tuple[str, Json]]:
     """Those of the one service of ``istio_objects`` under this name, with as many pods as a version has here."""
     slice_of = istio_objects.endpoint_slice()
     slice_of["endpoints"] = [one for number in range(PODS_PER_VERSION) for one in _numbered(slice_of["endpoints"], number)]
-    for collection, item in istio_objects.created()[1:]:
+    for collection, item in (*istio_objects.created()[1:], *map(_deployment, VERSIONS)):
         several = [item]
         if item["kind"] == "Pod":
             several = [one for number in range(PODS_PER_VERSION) for one in _numbered([item], number)]
@@ -93,6 +93,18 @@ def _objects(name: str, namespace: str) -> Iterator[tuple[str, Json]]:
             text = json.dumps([collection, one]).replace(SERVICE, name).replace(NAMESPACE, namespace)
             collection_here, here = json.loads(text)
             yield collection_here, here
+
+
+def _deployment(version: str) -> tuple[str, Json]:
+    """That of a version's pods. No controller is there that would act on it."""
+    labels = {"app": SERVICE, "version": version}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "app", "image": "registry.example/app"}]}}
+    return f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments", {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": f"{SERVICE}-{version}", "namespace": NAMESPACE},
+        "spec": {"replicas": PODS_PER_VERSION, "selector": {"matchLabels": labels}, "template": template},
+    }
 
 
 def _numbered(items: list[Json], number: int) -> Iterator[Json]:

@@ -149,7 +149,7 @@ async def test_the_pods_that_a_release_was_located_with_are_those_of_its_first_t
     scene = Scene(telemetry=Told([healthy()]), router=Podded())
     async with running(scene) as engine:
         await engine.submit(RELEASE, release_id=ID)
-        await until(lambda: len(known) >= 3)
+        await until(lambda: engine.views()[0].ticks)
     assert known[-1] == PodsByArm(baseline=there, canary=there)
 
 

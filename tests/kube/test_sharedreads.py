@@ -117,10 +117,27 @@ async def test_an_object_comes_of_the_listing_of_its_namespace_and_one_that_is_n
     assert (kube.listed, kube.got) == ([("shop", "")], [])
 
 
-async def test_an_object_whose_namespace_may_not_be_listed_is_asked_for_by_itself() -> None:
+async def test_objects_of_a_namespace_that_may_not_be_listed_are_asked_for_by_themselves() -> None:
     kube = Kube([], error=Forbidden("services is forbidden"))
-    assert await SharedReads(kube).one(SERVICES, namespace="shop", name="web") == item("web")
-    assert kube.got == ["web"]
+    reads = SharedReads(kube)
+    found = await asyncio.gather(*(reads.one(SERVICES, namespace="shop", name=name) for name in ("web", "api")))
+    assert found == [item("web"), item("api")]
+    assert kube.got == ["web", "api"]
+
+
+async def test_who_alone_wants_an_object_asks_for_no_listing_and_who_comes_meanwhile_does() -> None:
+    kube = Kube([item("web"), item("api")])
+    reads = SharedReads(kube)
+    for _ in range(2):
+        await reads.one(SERVICES, namespace="shop", name="web")
+    await asyncio.gather(
+        reads.one(SERVICES, namespace="shop", name="web"),
+        reads.one(SERVICES, namespace="front", name="web"),
+        reads.one(PODS, namespace="shop", name="web"),
+    )
+    assert (kube.listed, kube.got) == ([], ["web"] * 5)
+    await asyncio.gather(*(reads.one(SERVICES, namespace="shop", name=name) for name in ("web", "api")))
+    assert kube.listed == [("shop", "")]
 
 
 async def test_what_fails_fails_for_all_who_asked_and_for_nobody_after_them() -> None:

@@ -22,7 +22,6 @@ from daemon.telemetry.counters.histograms import ArmLatency, LatencyTracker
 from daemon.telemetry.counters.jumps import MEND, Jumps
 from daemon.telemetry.counters.pairing import Pairing, Snapshots
 from daemon.telemetry.counters.series import SeriesIndex
-from daemon.telemetry.counters.snapshot import ArmSnapshot
 
 ARMS = ("baseline", "canary")
 _GROSSLY_UNEQUAL = 3.0

@@ -244,22 +244,26 @@ class Completion:
             self._put(takenback.settled(self._current(session), intents))
 
         asked_at = self._clock.monotonic()
+        # What was intended by an earlier process may have been done; what is intended here may not, before it is allowed.
+        has_begun = bool(session.intents or session.undos)
 
         async def hindered() -> str | None:
             """What was said before it begins, or while it waited for its turn; not of what has begun, also in another cluster."""
+            if has_begun:
+                return None
             if self._tenure.is_shared and self._clock.monotonic() - asked_at > _ASKED_LATELY_SECONDS:
                 await self._follow_freezes()
             current = self._current(session)
-            if current.superseded_by is not None and not (current.intents or current.undos):
+            if current.superseded_by is not None:
                 return f"release {current.superseded_by} is newer, and its canary may be behind the same names"
-            freeze = self._frozen(current)
+            freeze = self._frozen(replace(current, intents=()))
             return None if freeze is None else freezing.words(freeze)
 
         is_old = False
 
         async def allowed() -> bool:
             """What was asked before a wait, also in an earlier try, may not be so any more; freezes are looked at here."""
-            nonlocal is_old
+            nonlocal is_old, has_begun
             is_old = is_old or not self._tenure.is_sure()
             await self._tenure.soon_sure()
             if is_old:
@@ -267,6 +271,7 @@ class Completion:
                 begun = session if session.stage is Stage.REVERTING else replace(session, intents=())  # these were only intended
                 if (freeze := self._frozen(begun)) is not None:
                     raise Blocked(freezing.words(freeze))
+            has_begun = True
             return is_old
 
         return UndoLog(

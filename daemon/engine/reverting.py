@@ -39,6 +39,8 @@ Hindered = Callable[[], Awaitable[str | None]]
 
 _LOOK_FIRST_SECONDS: Final = 0.005
 LOOK_CAP_SECONDS: Final = 0.5
+_GOOD_FOR_SECONDS: Final = 1.0
+"""How old the answer to who would serve may be when the turn comes; it is asked for once more then."""
 _APPLIED_SECONDS: Final = 5.0
 """Within which Argo CD heals what it applies, where it is told to; Flux comes after minutes, and nobody waits for that."""
 
@@ -103,13 +105,24 @@ class Reverting:
 
         Never raises a ``VerdictdError``: whatever the mesh answers becomes the outcome. Cancellation passes through. ``turns`` says
         which of many that are taken back at once goes first. ``hindered`` is asked when it is this one's turn, which may be a while
-        after its decision: where it gives a reason, nothing is done.
+        after its decision: where it gives a reason, nothing is done. What stands before the patch is asked ahead of the turn, and
+        once more where that comes so late that the answer is old.
         """
         turns = turns or Turns()
+        async with turns.asking():
+            if (why := await hindered()) is not None:
+                return _hindered(why)
+            asked = await self._asked(router, release, located=located, owners=owners)
+        if isinstance(asked, RevertOutcome):
+            return asked
         async with turns.turn():
             if (why := await hindered()) is not None:
-                return RevertOutcome(action=Action.NONE, steps=(), attempts=0, reason=why)
-            taken = await self._taken_back(router, release, located=located, owners=owners)
+                return _hindered(why)
+            if self.clock.monotonic() - asked.answered > _GOOD_FOR_SECONDS:
+                asked = await self._asked(router, release, located=located, owners=owners)
+            if isinstance(asked, RevertOutcome):
+                return asked
+            taken = await self._taken_back(router, release, asked, located=located, owners=owners)
         if isinstance(taken, RevertOutcome):
             return taken
         await turns.calm()
@@ -118,36 +131,42 @@ class Reverting:
             read = group.create_task(sources(git, appliers, seconds=self.owner_seconds))
             action, seen, reason = await self._confirm(router, release, taken.receipt, located=located)
         remarks = (*taken.receipt.remarks, *self._applied(taken.receipt, read.result()))
-        told = "; ".join([taken.serves, *taken.owned.said, str(taken.receipt), reason, *remarks])
+        told = "; ".join([taken.asked.serves, *taken.owned.said, str(taken.receipt), reason, *remarks])
         return RevertOutcome(
             action=action,
             steps=(*taken.steps, *seen),
             attempts=taken.attempts,
             reason=told,
             remarks=remarks,
-            reacts_within_seconds=self.reaction_seconds(taken.claims, taken.receipt),
+            reacts_within_seconds=self.reaction_seconds(taken.asked.claims, taken.receipt),
         )
 
-    async def _taken_back(
+    async def _asked(
         self, router: TrafficRouter, release: Release, *, located: str, owners: Sequence[Owner]
-    ) -> "_Taken | RevertOutcome":
-        """Look where the traffic would go, tell the owners, patch; what came of it, where that is the end."""
+    ) -> "_Asked | RevertOutcome":
+        """Look where the traffic would go; the end of it, where that is surely nowhere."""
         try:
             serves, claims = await self.ask(router, release, located=located, owners=owners)
-            asked = TimedStep(step=BASELINE_CHECKED, detail=serves, at=self.clock.now())
         except Blocked as error:
-            asked = TimedStep(step=BASELINE_CHECKED, detail=str(error), at=self.clock.now())
-            return RevertOutcome(action=Action.BLOCKED, steps=(asked,), attempts=0, reason=str(error))
-        owned = await self.tell_owners(owners, release, claims, attempt=self._tries.several)
+            step = TimedStep(step=BASELINE_CHECKED, detail=str(error), at=self.clock.now())
+            return RevertOutcome(action=Action.BLOCKED, steps=(step,), attempts=0, reason=str(error))
+        step = TimedStep(step=BASELINE_CHECKED, detail=serves, at=self.clock.now())
+        return _Asked(serves=serves, claims=claims, step=step, answered=self.clock.monotonic())
+
+    async def _taken_back(
+        self, router: TrafficRouter, release: Release, asked: "_Asked", *, located: str, owners: Sequence[Owner]
+    ) -> "_Taken | RevertOutcome":
+        """Tell the owners, patch; what came of it, where that is the end."""
+        owned = await self.tell_owners(owners, release, asked.claims, attempt=self._tries.several)
         if owned.failure is not None:
             reason = f"the traffic could not be taken back: {owned.failure}"
-            return RevertOutcome(action=Action.FAILED, steps=(asked, *owned.steps), attempts=0, reason=reason)
+            return RevertOutcome(action=Action.FAILED, steps=(asked.step, *owned.steps), attempts=0, reason=reason)
         patched = await self._tries.patch(router, release, located=located)
-        steps = (asked, *owned.steps, *(receipt_steps(patched.receipt) if patched.receipt is not None else ()))
+        steps = (asked.step, *owned.steps, *(receipt_steps(patched.receipt) if patched.receipt is not None else ()))
         if patched.error is not None:
             return _not_taken_back(patched, steps)
         assert patched.receipt is not None  # there would be an error
-        return _Taken(serves=serves, claims=claims, owned=owned, receipt=patched.receipt, steps=steps, attempts=patched.attempts)
+        return _Taken(asked=asked, owned=owned, receipt=patched.receipt, steps=steps, attempts=patched.attempts)
 
     @property
     def _tries(self) -> Tries:
@@ -250,11 +269,20 @@ class Reverting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Taken:
-    """The patch was acknowledged; what was heard before it."""
+class _Asked:
+    """What was heard before the patch, and when: ``answered`` is of the monotonic clock."""
 
     serves: str
     claims: Claims
+    step: TimedStep
+    answered: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Taken:
+    """The patch was acknowledged; what was heard before it."""
+
+    asked: _Asked
     owned: HandedOver
     receipt: PatchReceipt
     steps: tuple[TimedStep, ...]
@@ -273,6 +301,10 @@ async def _once_more(router: TrafficRouter, release: Release, *, located: str) -
 def pause_after(error: VerdictdError, pause: float) -> float:
     """Look less often when looking fails, and as a throttling server asks."""
     return max(asked_for(error), min(pause * 2.0, BACKOFF_CAP_SECONDS))
+
+
+def _hindered(why: str) -> RevertOutcome:
+    return RevertOutcome(action=Action.NONE, steps=(), attempts=0, reason=why)
 
 
 def _not_taken_back(patched: Patched, steps: tuple[TimedStep, ...]) -> RevertOutcome:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from config.settings import Limits
+from daemon.aio import interpreter
 from daemon.aio.clock import SystemClock
 from daemon.aio.tasks import background
 from daemon.engine.dependencies import MeshCluster
@@ -47,6 +48,7 @@ async def _measured(releases: int) -> list[Figure]:
             heard = asyncio.Event()
             async with background(router.follow(heard.set)):
                 await heard.wait()
+                interpreter.settle()  # as the daemon's own process is
                 found = [await _round(api, router, releases) for _ in range(ROUNDS)]
             await kube.close()
     return [figure for number, one in enumerate(found, start=1) for figure in _figures(releases, number, *one)]

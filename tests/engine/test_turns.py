@@ -8,7 +8,7 @@ from config.settings import Limits
 from daemon.aio.tasks import cancel_all
 from daemon.engine.reverting import Reverting
 from daemon.engine.turns import Turns
-from daemon.errors import Unavailable
+from daemon.errors import Blocked, Unavailable
 from daemon.model import Action, Release
 from daemon.placement import PatchReceipt
 from tests.hand.clock import HandClock
@@ -46,6 +46,12 @@ async def turned() -> None:
     """The loop has turned often enough for whatever is ready to be done."""
     for _ in range(20):
         await asyncio.sleep(0)
+
+
+async def has_the_turn(turns: Turns, over: asyncio.Event) -> None:
+    """Until it is over."""
+    async with turns.turn():
+        await over.wait()
 
 
 async def test_so_many_have_their_turn_at_a_time_in_the_order_in_which_they_came() -> None:
@@ -156,6 +162,87 @@ async def test_all_that_are_decided_at_once_are_patched_in_their_order_before_an
     assert {one.action for one in outcomes} == {Action.REVERT}
     assert told[:7] == [f"{name} patch" for name in names]
     assert sorted(told[7:]) == [f"{name} look" for name in names]
+
+
+async def test_who_would_serve_is_asked_ahead_of_the_turn_and_once_more_where_that_comes_late(clock: HandClock) -> None:
+    turns, over = Turns(places=1, longest_seconds=_NEVER_SECONDS), asyncio.Event()
+    procedure = Reverting(clock=clock, limits=LIMITS, random=lambda: 0.5)
+
+    for late_seconds, asked in ((0.0, 1), (1.5, 2)):
+        over.clear()
+        router = FakeRouter(clock)
+        has_it = asyncio.create_task(has_the_turn(turns, over))
+        waits = asyncio.create_task(procedure.run(router, RELEASE, turns=turns))
+        await turned()
+        assert router.calls == ["baseline"]
+        clock.time += late_seconds
+        over.set()
+        assert (await waits).action is Action.REVERT
+        assert router.calls == [*["baseline"] * asked, "patch", "look"]
+        await has_it
+
+
+async def test_nothing_is_patched_where_nobody_would_serve_any_more_when_the_turn_comes_late(clock: HandClock) -> None:
+    turns, over = Turns(places=1, longest_seconds=_NEVER_SECONDS), asyncio.Event()
+
+    router = FakeRouter(clock)
+    has_it = asyncio.create_task(has_the_turn(turns, over))
+    waits = asyncio.create_task(Reverting(clock=clock, limits=LIMITS, random=lambda: 0.5).run(router, RELEASE, turns=turns))
+    await turned()
+    router.baseline, clock.time = Blocked("nobody is ready"), clock.time + 1.5
+    over.set()
+    assert (await waits).action is Action.BLOCKED
+    assert router.calls == ["baseline", "baseline"]
+    await has_it
+
+
+async def test_so_many_ask_ahead_at_a_time_and_what_follows_waits_for_them_and_for_their_turn() -> None:
+    turns, stages = Turns(places=1, ahead=2, longest_seconds=_NEVER_SECONDS), list[str]()
+    asked, over = asyncio.Event(), asyncio.Event()
+
+    async def one(name: str) -> None:
+        async with turns.asking():
+            stages.append(f"{name} asks")
+            await asked.wait()
+        async with turns.turn():
+            stages.append(f"{name} has its turn")
+            await over.wait()
+
+    async def follows() -> None:
+        await turns.calm()
+        stages.append("what follows")
+
+    async with asyncio.TaskGroup() as group:
+        for name in ("first", "second", "third"):
+            group.create_task(one(name))
+        await turned()
+        group.create_task(follows())
+        assert stages == ["first asks", "second asks"]
+        asked.set()
+        await turned()
+        assert stages == ["first asks", "second asks", "first has its turn", "third asks"]
+        over.set()
+    assert stages[4:] == ["second has its turn", "third has its turn", "what follows"]
+
+
+async def test_what_follows_waits_also_for_one_that_has_asked_and_comes_for_its_turn_in_that_moment() -> None:
+    turns, asked, over = Turns(longest_seconds=_NEVER_SECONDS), asyncio.Event(), asyncio.Event()
+
+    async def one() -> None:
+        async with turns.asking():
+            await asked.wait()
+        async with turns.turn():
+            await over.wait()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(one())
+        await turned()
+        follows = group.create_task(turns.calm())
+        await turned()
+        asked.set()
+        await turned()
+        assert not follows.done()
+        over.set()
 
 
 async def test_a_revert_that_hangs_or_is_tried_again_and_again_holds_up_no_new_one(clock: HandClock) -> None:

@@ -12,6 +12,8 @@ from daemon.engine import keptforms
 from daemon.engine.engine import Engine
 from daemon.engine.turns import Turns
 from daemon.model import Action, Command, Freeze, Outcome, Stage
+from daemon.placement import Undo
+from tests.hand.editing import EditingRouter, undo
 from tests.hand.ports import HandTelemetry, Scene, running, until, verdict_of
 from tests.hand.samples import ID, RELEASE, failing, gap
 
@@ -46,7 +48,13 @@ async def waits(engine: Engine) -> None:
 
 @pytest.fixture
 def scene() -> Scene:
-    return Scene(telemetry=HandTelemetry([failing()]), turns=Turns(places=1, longest_seconds=_NEVER_SECONDS))
+    turns = Turns(places=1, longest_seconds=_NEVER_SECONDS)
+    return Scene(router=EditingRouter(), telemetry=HandTelemetry([failing()]), turns=turns)
+
+
+def intended(scene: Scene) -> tuple[Undo, ...]:
+    """What the store has of what is about to be changed, which is worked out ahead of the turn."""
+    return keptforms.decode(scene.sessions.data[ID], now=0.0).session.intents
 
 
 async def test_a_freeze_holds_it_though_it_was_decided_before(scene: Scene) -> None:
@@ -54,7 +62,7 @@ async def test_a_freeze_holds_it_though_it_was_decided_before(scene: Scene) -> N
         async with another_has_the_turn(scene):
             await engine.submit(RELEASE, release_id=ID)
             await waits(engine)
-            assert scene.router.patches == 0
+            assert (scene.router.patches, intended(scene)) == (0, (undo(before=10.0),))
             await engine.freeze(Freeze(by="ana", reason="migration", since=0.0))
         verdict = await verdict_of(engine)
     assert (verdict.outcome, verdict.action, scene.router.patches) == (Outcome.ROLLBACK, Action.NONE, 0)
@@ -66,6 +74,7 @@ async def test_a_newer_release_keeps_its_traffic_which_may_be_behind_the_same_na
         async with another_has_the_turn(scene):
             await engine.submit(RELEASE, release_id=ID)
             await waits(engine)
+            assert intended(scene)
             scene.telemetry.readings = [gap()]
             await engine.submit(msgspec.structs.replace(RELEASE, artifact="registry.example/web:3"), release_id="web-3")
             await until(lambda: "web-3" in {view.id for view in engine.views()})

@@ -1,8 +1,8 @@
 """The streams and buckets verdictd stands on, brought to what they must be.
 
 What correctness needs (subjects, retention, storage, replicas, the duplicate window, what becomes of messages when there is no
-room) is enforced at every start. How long and how much is kept is set when a stream is made and then left to whoever runs the
-broker, but for what the settings say (``keep``): that is enforced as well.
+room, that writes are acknowledged) is enforced at every start. How long and how much is kept is set when a stream is made and then
+left to whoever runs the broker, but for what the settings say (``keep``): that is enforced as well.
 """
 
 import asyncio
@@ -206,6 +206,8 @@ async def _ensure(jetstream: JetStreamContext, plan: StreamPlan, *, replicas: in
 
 async def _update(jetstream: JetStreamContext, plan: StreamPlan, wanted: api.StreamConfig) -> None:
     current = (await jetstream.stream_info(plan.name)).config
+    if current.sealed:
+        raise _unmendable(plan, "it is sealed, and takes no writes any more")
     merged = _merged(current, wanted, enforced=plan.enforced)
     if merged == current:
         return
@@ -213,11 +215,7 @@ async def _update(jetstream: JetStreamContext, plan: StreamPlan, wanted: api.Str
         await jetstream.update_stream(merged)
     except APIError as error:
         if error.err_code == IMPOSSIBLE_UPDATE:
-            raise InvalidInput(
-                f"the stream {plan.name} exists and cannot be made what verdictd needs: {error.description}",
-                path="nats.url",
-                fix=f"move its messages away and delete it (nats stream rm {plan.name}), or use another account",
-            ) from error
+            raise _unmendable(plan, str(error.description)) from error
         raise _refusal(error, plan, wanted.num_replicas or 1) from error
     logger.info("stream updated", extra={"stream": plan.name})
 
@@ -234,11 +232,22 @@ def _merged(current: api.StreamConfig, wanted: api.StreamConfig, *, enforced: Ma
         retention=wanted.retention,
         storage=wanted.storage,
         discard=wanted.discard,
+        discard_new_per_subject=wanted.discard_new_per_subject,
+        no_ack=wanted.no_ack,
+        sealed=wanted.sealed,
         num_replicas=wanted.num_replicas,
         max_msgs_per_subject=wanted.max_msgs_per_subject,
         duplicate_window=max(current.duplicate_window, wanted.duplicate_window),
         allow_direct=wanted.allow_direct,
         **enforced,
+    )
+
+
+def _unmendable(plan: StreamPlan, reason: str) -> InvalidInput:
+    return InvalidInput(
+        f"the stream {plan.name} exists and cannot be made what verdictd needs: {reason}",
+        path="nats.url",
+        fix=f"move its messages away and delete it (nats stream rm {plan.name}), or use another account",
     )
 
 

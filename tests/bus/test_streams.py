@@ -13,7 +13,7 @@ from config.settings import Keep, KeepStream, Nats
 from daemon.bus import streams, subjects, upkeep
 from daemon.bus.address import BrokerAddress
 from daemon.bus.connection import Connection, connected
-from daemon.bus.looking import missing
+from daemon.bus.looking import look, missing
 from daemon.bus.opening import Bus, open_bus
 from daemon.bus.streams import PLANS, ensure_streams
 from daemon.errors import InvalidInput, Unavailable
@@ -85,6 +85,30 @@ async def test_streams_that_are_there_are_brought_to_what_the_settings_keep(nats
     assert after[subjects.VERDICTS] == verdicts
 
 
+@pytest.mark.parametrize(
+    ("stream", "changed"),
+    [
+        (subjects.VERDICTS, {"no_ack": True}),
+        (f"KV_{subjects.SESSIONS}", {"no_ack": True}),
+        (f"KV_{subjects.SESSIONS}", {"discard_new_per_subject": True}),
+        (f"KV_{subjects.RECORDS}", {"discard_new_per_subject": True}),
+    ],
+)
+async def test_a_stream_that_somebody_keeps_from_acknowledging_writes_does_so_after_the_next_start(
+    nats_server: Broker, stream: str, changed: dict[str, bool]
+) -> None:
+    async with open_bus(nats_server.settings, cluster="prod") as bus:
+        await bus.sessions.put("web-1", b"one")
+        await bus.records.put("web-1", b"one")
+        config = (await bus.connection.jetstream.stream_info(stream)).config
+        await bus.connection.jetstream.update_stream(config.evolve(**changed))
+    async with asyncio.timeout(20), open_bus(nats_server.settings, cluster="prod") as bus:
+        await bus.verdicts.publish(verdict())
+        await bus.sessions.put("web-1", b"two")
+        await bus.records.put("web-1", b"two")
+        assert (await bus.connection.jetstream.stream_info(stream)).config == config
+
+
 async def test_a_longer_duplicate_window_of_the_operator_is_kept(nats_server: Broker) -> None:
     async with connected(plain(nats_server), name="t", connect_timeout_seconds=20.0) as connection:
         await connection.jetstream.add_stream(name=subjects.VERDICTS, subjects=["x"], duplicate_window=9000.0)
@@ -106,6 +130,16 @@ async def test_a_stream_in_memory_cannot_be_mended_and_is_refused(nats_server: B
     assert re.search(
         "VERDICTD_VERDICTS exists and cannot be made .*nats stream rm VERDICTD_VERDICTS", await refused(nats_server, config)
     )
+
+
+async def test_a_stream_that_is_sealed_cannot_be_mended_and_is_refused(nats_server: Broker) -> None:
+    async with open_bus(nats_server.settings, cluster="prod") as bus:
+        config = (await bus.connection.jetstream.stream_info(subjects.VERDICTS)).config
+        await bus.connection.jetstream.update_stream(config.evolve(sealed=True))
+    assert (await look(nats_server.settings, name="t"))[subjects.VERDICTS] == "unlike"
+    with pytest.raises(InvalidInput, match=r"VERDICTD_VERDICTS exists .* it is sealed.*nats stream rm VERDICTD_VERDICTS"):
+        async with open_bus(nats_server.settings, cluster="prod"):
+            pass
 
 
 async def test_a_stream_of_somebody_else_in_the_way_is_refused(nats_server: Broker) -> None:

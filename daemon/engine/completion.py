@@ -131,9 +131,9 @@ class Completion:
             async with asyncio.timeout(DECISION_KEPT_WITHIN_SECONDS):
                 await self._freezes.follow()
 
-    def _frozen(self, session: Session) -> Freeze | None:
-        """What forbids the revert; null also for a person's word, and for one that was begun before."""
-        if session.intents or session.undos or (session.decision is not None and session.decision.by == "person"):
+    def _frozen(self, session: Session, *, has_begun: bool) -> Freeze | None:
+        """What forbids the revert; null also for a person's word, and for one that has begun."""
+        if has_begun or (session.decision is not None and session.decision.by == "person"):
             return None
         return self._freezes.over(session.release.namespace)
 
@@ -256,7 +256,7 @@ class Completion:
             current = self._current(session)
             if current.superseded_by is not None:
                 return f"release {current.superseded_by} is newer, and its canary may be behind the same names"
-            freeze = self._frozen(replace(current, intents=()))
+            freeze = self._frozen(current, has_begun=False)
             return None if freeze is None else freezing.words(freeze)
 
         is_old = False
@@ -268,8 +268,9 @@ class Completion:
             await self._tenure.soon_sure()
             if is_old:
                 await self._follow_freezes()
-                begun = session if session.stage is Stage.REVERTING else replace(session, intents=())  # these were only intended
-                if (freeze := self._frozen(begun)) is not None:
+                # In another stage what was intended was only that.
+                begun_before = bool(session.undos or (session.stage is Stage.REVERTING and session.intents))
+                if (freeze := self._frozen(session, has_begun=begun_before)) is not None:
                     raise Blocked(freezing.words(freeze))
             has_begun = True
             return is_old

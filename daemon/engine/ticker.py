@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 _INLINE_BATCH = 32
 _A_PART = CHUNK
 """Releases that are judged before the results of the first of them are in place."""
+_HANDED_OVER_SECONDS = 0.0005
+"""How long decided ones are handed over until the first of them have the loop: some ten of them, whose reverts ask meanwhile."""
 
 
 class Ticker:
@@ -237,19 +239,25 @@ class Ticker:
 
     async def _place(self, judged: Sequence[JudgedTick]) -> None:
         """Decided ones first: nothing stands before a revert."""
-        async for item in in_stretches(sorted(judged, key=lambda j: j.after.decision is None)):
-            session = item.due.session
-            if item.error is not None:
-                self._meter.failed("judge", item.error)
-            if not self._registry.is_current(session):
-                continue
-            # Of one that has ended meanwhile the series are gone, and stay so.
-            self._meter.ticked(self._watch(session), item.due.reading, item.ruling)
-            self._registry.put(item.after)
-            if item.after.decision is not None:
-                self._decided(item.after)
-            elif item.after.waits_until is not None and session.waits_until is None:
-                self._waits(item.after.release_id)
+        decided = [one for one in judged if one.after.decision is not None]
+        async for item in in_stretches(_neighbours_together(decided), seconds=_HANDED_OVER_SECONDS):
+            self._put(item)
+        async for item in in_stretches([one for one in judged if one.after.decision is None]):
+            self._put(item)
+
+    def _put(self, item: JudgedTick) -> None:
+        session = item.due.session
+        if item.error is not None:
+            self._meter.failed("judge", item.error)
+        if not self._registry.is_current(session):
+            return
+        # Of one that has ended meanwhile the series are gone, and stay so.
+        self._meter.ticked(self._watch(session), item.due.reading, item.ruling)
+        self._registry.put(item.after)
+        if item.after.decision is not None:
+            self._decided(item.after)
+        elif item.after.waits_until is not None and session.waits_until is None:
+            self._waits(item.after.release_id)
 
     async def _checkpoint(self, judged: Sequence[JudgedTick]) -> None:
         """After the recording, which then knows every tick that a checkpoint knows. Decided ones are kept by their task."""
@@ -268,6 +276,12 @@ class Ticker:
         after = lifecycle.aftermath(session, reading, now=now)
         if after is not session:
             self._registry.put(after)
+
+
+def _neighbours_together(decided: Sequence[JudgedTick]) -> list[JudgedTick]:
+    """Those of a namespace one after the other, whose reverts share what they ask of it; the first namespace first."""
+    places: dict[str, int] = {}
+    return sorted(decided, key=lambda one: places.setdefault(one.after.release.namespace, len(places)))
 
 
 class WatchClock:

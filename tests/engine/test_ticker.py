@@ -9,7 +9,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from daemon.aio import stretches
 from daemon.engine import deciding, lifecycle, ticker
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.judging import Due, JudgedTick, judge
@@ -53,9 +52,9 @@ class Workshop:
     def telemetry_fails(self, reason: str | None) -> None:
         self.scene.telemetry.failure = reason
 
-    def watch(self, release_id: str, *, mesh: str = "edge") -> None:
+    def watch(self, release_id: str, *, mesh: str = "edge", namespace: str = RELEASE.namespace) -> None:
         session = lifecycle.admitted(
-            msgspec.structs.replace(RELEASE, mesh=mesh),
+            msgspec.structs.replace(RELEASE, mesh=mesh, namespace=namespace),
             release_id=release_id,
             policy=POLICY,
             policy_hash="sha256:x",
@@ -98,7 +97,7 @@ async def test_a_decision_is_handed_on_in_the_same_tick() -> None:
 async def test_where_many_are_decided_at_once_the_first_have_the_loop_before_the_last_is_handed_over(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(stretches, "STRETCH_SECONDS", 0.0)  # a stretch is over after each
+    monkeypatch.setattr(ticker, "_HANDED_OVER_SECONDS", 0.0)  # a stretch is over after each
     shop = Workshop(HandTelemetry([failing(60)]))
     began: list[str] = []
     begun_at_the_last: list[int] = []
@@ -115,6 +114,16 @@ async def test_where_many_are_decided_at_once_the_first_have_the_loop_before_the
         await shop.ticker.tick()
         shop.scene.clock.time += 1
     assert (len(shop.decided), begun_at_the_last) == (40, [39])
+
+
+async def test_of_those_that_are_decided_at_once_neighbours_are_handed_on_together() -> None:
+    shop = Workshop(HandTelemetry([failing(60)]))
+    for number, namespace in enumerate(("shop", "bank", "shop", "bank", "shop")):
+        shop.watch(f"web-{number}", namespace=namespace)
+    while not shop.decided:
+        await shop.ticker.tick()
+        shop.scene.clock.time += 1
+    assert [one.release_id for one in shop.decided] == ["web-0", "web-2", "web-4", "web-1", "web-3"]
 
 
 async def test_a_word_spoken_while_the_judge_was_busy_stands() -> None:

@@ -166,9 +166,12 @@ class Keeper:
                 self._own_revision = await self._store.put(sign(self.name), words, over=0)
             elif kept.value == DEAD:
                 return False
+            elif (earlier := _sent_at(kept.value, by=sent_at)) is None:
+                log.warning("this replica's sign of life was changed by hand, and is written over", extra={"replica": self.name})
+                self._own_revision = await self._store.put(sign(self.name), words, over=kept.revision)
             else:
                 # An earlier attempt of ours, whose answer was lost; how early it was sent stands in it.
-                self._own_revision, sent_at = kept.revision, msgspec.json.decode(kept.value, type=float)
+                self._own_revision, sent_at = kept.revision, earlier
         self._lease = Lease(sent_at=sent_at, seconds=self._lease_seconds)
         self._standing.works()
         self._renewed.set()
@@ -263,3 +266,12 @@ class Keeper:
     def _failed(self, error: VerdictdError) -> None:
         self._meter.failed("replicas", error)
         self._standing.fails(str(error))
+
+
+def _sent_at(words: bytes, *, by: float) -> float | None:
+    """When an attempt of ours was sent that says so; null: it is none of ours. A later time would make the lease last for ever."""
+    try:
+        sent_at = msgspec.json.decode(words, type=float)
+    except ValueError:
+        return None
+    return sent_at if sent_at <= by else None

@@ -265,6 +265,21 @@ async def test_a_renewal_whose_answer_was_lost_counts_from_when_it_was_sent(stor
         assert only.keeper.is_sure()
 
 
+@pytest.mark.parametrize("words", [b"\xff{", b'"soon"', b"1e300"], ids=["no JSON", "no time", "a time to come"])
+async def test_a_sign_of_life_that_somebody_else_has_written_is_written_over_and_lengthens_no_lease(
+    stores: Callable[[], Store], words: bytes
+) -> None:
+    store = stores()
+    async with Replica(store).at_work() as first, Replica(store).at_work() as second:
+        await until(lambda: shared(first, second))
+        name = first.keeper.name
+        revision = await store.put(sign(name), words)
+        await until(lambda: first.keeper._own_revision > revision)
+        assert (first.keeper.name, first.part.losses, second.part.losses) == (name, 0, 0)
+        first.store.away = True
+        await until(lambda: not first.keeper.is_sure())
+
+
 async def test_an_answer_that_is_lost_costs_nobody_its_lease_however_long_the_store_would_wait_for_it(
     stores: Callable[[], Store],
 ) -> None:

@@ -89,7 +89,7 @@ class KeptSessions:
                 self.leave_alone(release_id, str(error))
             except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others must be taken up
                 self._revisions[release_id] = kept.revision
-                self._meter.failed("checkpoint", VerdictdError(f"session {release_id} cannot be read: {error}"))
+                self._say_unreadable(release_id, error)
         return sessions
 
     async def find(self, release_id: str) -> Session | None:
@@ -158,10 +158,16 @@ class KeptSessions:
         except stored.NewerForm as error:
             self.leave_alone(release_id, str(error))
         except stored.Unreadable as error:
-            self._meter.failed("checkpoint", VerdictdError(f"session {release_id} cannot be read: {error}"))
+            self._say_unreadable(release_id, error)
         except VerdictdError as error:
             away.append(error)
         return None
+
+    def _say_unreadable(self, release_id: str, error: Exception) -> None:
+        """Nobody watches it meanwhile."""
+        self._meter.failed("checkpoint", VerdictdError(f"session {release_id} cannot be read: {error}"))
+        hint = "it gets no verdict unless it is announced again"
+        log.error("what is kept of a release cannot be read", extra={"release": release_id, "reason": str(error), "hint": hint})
 
     def _known(self, read: Read, kept: Kept) -> Session:
         """What was read, as something to go on with."""

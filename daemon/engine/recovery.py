@@ -61,8 +61,7 @@ async def recover(state: EngineState, mine: Callable[[Release], bool], *, superv
     sessions = [session for session in sessions if mine(session.release)]
     for session in sorted(sessions, key=lambda s: s.age):
         if session.release.mesh not in ports.meshes:
-            gone = f"release {session.release_id} is on mesh {session.release.mesh!r}, which is not configured any more"
-            ports.meter.failed("recovery", VerdictdError(gone))
+            _say_not_gone_on_with(ports, session)
             continue
         registry.put(session)
         ports.meter.admitted(session.release_id, session.release)
@@ -80,6 +79,14 @@ async def recover(state: EngineState, mine: Callable[[Release], bool], *, superv
         log.info("recovered", extra={"releases": len(sessions)})
     if ports.recorder is not None:
         await _complete(ports.recorder, sessions, meter=ports.meter)
+
+
+def _say_not_gone_on_with(ports: Ports, session: Session) -> None:
+    """Nobody watches it meanwhile, and nothing that is asked for it finds it: whoever has changed the settings should know."""
+    gone = f"it is on mesh {session.release.mesh!r}, which is not configured any more"
+    ports.meter.failed("recovery", VerdictdError(f"release {session.release_id}: {gone}"))
+    hint = "put that mesh back into the settings, under this name: the next start goes on with it"
+    log.error("a release is not watched any more", extra={"release": session.release_id, "reason": gone, "hint": hint})
 
 
 async def _complete(recorder: Recorder, sessions: Sequence[Session], *, meter: Meter) -> None:

@@ -421,7 +421,7 @@ async def test_one_release_that_fails_in_our_own_code_does_not_take_the_others_w
     assert ID in scene.sessions.data
 
 
-async def test_a_release_of_a_mesh_that_is_gone_from_the_settings_is_reported_and_kept() -> None:
+async def test_a_release_of_a_mesh_that_is_gone_from_the_settings_is_said_and_kept(caplog: pytest.LogCaptureFixture) -> None:
     scene = Scene(telemetry=HandTelemetry([gap()]))
     async with running(scene) as engine:
         await engine.submit(RELEASE, release_id=ID)
@@ -430,15 +430,19 @@ async def test_a_release_of_a_mesh_that_is_gone_from_the_settings_is_reported_an
     async with running(scene) as engine:
         assert not engine.views()
     assert "not configured any more" in str(scene.meter.failures[-1][1])
+    [line] = [one.__dict__ for one in caplog.records if one.message == "a release is not watched any more"]
+    assert (line["release"], line["reason"]) == (ID, "it is on mesh 'gone', which is not configured any more")
     assert ID in scene.sessions.data
 
 
-async def test_a_checkpoint_that_cannot_be_read_is_reported_and_left_alone() -> None:
+async def test_a_checkpoint_that_cannot_be_read_is_said_and_left_alone(caplog: pytest.LogCaptureFixture) -> None:
     scene = Scene()
     scene.sessions.data["odd-1"] = b"{}"
     async with running(scene) as engine:
         assert not engine.views()
     assert scene.meter.failures[0][0] == "checkpoint"
+    [line] = [one for one in caplog.records if one.message == "what is kept of a release cannot be read"]
+    assert line.__dict__["release"] == "odd-1"
     assert "odd-1" in scene.sessions.data
 
 

@@ -27,11 +27,13 @@ from daemon.ports.routing import RouteFollower
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 10.0
-"""Between two looks for routes and pods."""
-AGAIN_SECONDS = 2.0
-"""Between two questions for weights where nothing was heard of a change."""
+LOOK_SECONDS, SELDOM_LOOK_SECONDS = 10.0, 30.0
+"""Between two looks for routes and pods; the latter where there are so many that a look takes long."""
+AGAIN_SECONDS, SELDOM_AGAIN_SECONDS = 2.0, 10.0
+"""Between two questions for weights where nothing was heard of a change; the latter as above."""
 STALE_SECONDS = 60.0
+_PAUSES = 5.0
+"""So many times as long as it took is the pause that follows, within those bounds."""
 _KEPT_SECONDS = 900.0
 """Counters that are older are of no use to anybody."""
 _AT_A_TIME = 32
@@ -99,13 +101,13 @@ class Weights:
         self._mesh = mesh
         self._clock = clock
         self._seen: dict[str, _Seen] = {}
-        self._looked_at = -LOOK_SECONDS
+        self._look_due = clock.monotonic()
         self._companies = Companies()
 
     @property
     def due(self) -> bool:
         """Whether it is time for another look."""
-        return self._clock.monotonic() - self._looked_at >= LOOK_SECONDS
+        return self._clock.monotonic() >= self._look_due
 
     def of(self, release_id: str, *, since: float, until: float) -> float | None:
         """The canary's mean weight in percent between two times in seconds since 1970.
@@ -127,12 +129,14 @@ class Weights:
         A look at none is no look: the first release that comes does not wait for the next one.
         """
         watching = [session for session in sessions if session.stage is Stage.WATCHING]
-        if watching:
-            self._looked_at = self._clock.monotonic()
+        began = self._clock.monotonic()
         known = {session.release_id for session in sessions}
         self._seen = {release_id: seen for release_id, seen in self._seen.items() if release_id in known}
         watching.sort(key=_place_of)
         await asyncio.gather(*(self._look_at(session, is_watched) for session in watching))
+        if watching:
+            took = self._clock.monotonic() - began
+            self._look_due = began + _within(_PAUSES * took, LOOK_SECONDS, SELDOM_LOOK_SECONDS)
 
     async def follow(self, sessions: Callable[[], Sequence[Session]]) -> None:
         """Keep the weights of the releases that are watched as they are now, for ever."""
@@ -141,13 +145,15 @@ class Weights:
             for follower in self.followers:
                 group.create_task(_told(follower, changed.set), name="routes followed")
             while True:
+                began = self._clock.monotonic()
                 await self.weigh([session for session in sessions() if session.stage is Stage.WATCHING])
-                await self._wait(changed)
+                took = self._clock.monotonic() - began
+                await self._wait(changed, seconds=_within(_PAUSES * took, AGAIN_SECONDS, SELDOM_AGAIN_SECONDS))
                 changed.clear()
 
-    async def _wait(self, changed: asyncio.Event) -> None:
+    async def _wait(self, changed: asyncio.Event, *, seconds: float) -> None:
         """Until something has changed, and what changes with it; at the latest until it is time to ask again."""
-        waits = [asyncio.ensure_future(changed.wait()), asyncio.ensure_future(self._clock.sleep(AGAIN_SECONDS))]
+        waits = [asyncio.ensure_future(changed.wait()), asyncio.ensure_future(self._clock.sleep(seconds))]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -201,6 +207,10 @@ class Weights:
             log.exception("looking at a route failed", extra={"release": session.release_id})
         else:
             self.saw(session, placement)
+
+
+def _within(seconds: float, least: float, most: float) -> float:
+    return min(most, max(least, seconds))
 
 
 def _place_of(session: Session) -> tuple[str, str]:

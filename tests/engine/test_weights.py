@@ -72,6 +72,24 @@ async def test_a_release_that_was_decided_before_its_turn_in_a_look_came_is_not_
     assert (now(weights, clock, "decided"), now(weights, clock)) == (None, 10.0)
 
 
+@pytest.mark.parametrize(("took", "pause"), [(0.5, 10.0), (3.0, 15.0), (20.0, 30.0)])
+async def test_a_look_that_takes_long_is_followed_by_a_long_pause(took: float, pause: float) -> None:
+    clock = HandClock()
+
+    class Slow(HandRouter):
+        async def locate(self, release: Release) -> Placement:
+            clock.time += took
+            return await super().locate(release)
+
+    weights = weights_of(Slow(), clock)
+    began = clock.time
+    await weights.look([watched()])
+    clock.time = began + pause - 0.01
+    assert not weights.due
+    clock.time = began + pause
+    assert weights.due
+
+
 @pytest.mark.parametrize(("namespaces", "of_each"), [(60, 1), (30, 20), (1, 250)])
 async def test_neighbours_look_together_and_everybody_gets_a_look(namespaces: int, of_each: int) -> None:
     """Whoever is in step with the others shares their listings: see ``daemon.kube.sharedreads``."""

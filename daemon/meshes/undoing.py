@@ -5,7 +5,6 @@ the same reason the entries around a value (the rule, the split) must be as they
 another rule may have come to stand in their place.
 """
 
-import copy
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -66,7 +65,7 @@ def applied(document: Json, operations: Sequence[Json]) -> Json:
     Raises:
         Refused: it does not apply.
     """
-    after: Json = msgspec.json.decode(msgspec.json.encode(dict(document)))  # a copy, in a tenth of the time of copy.deepcopy
+    after: Json = _copied(dict(document))
     for one in operations:
         try:
             _apply(after, one)
@@ -76,6 +75,8 @@ def applied(document: Json, operations: Sequence[Json]) -> Json:
 
 
 def _differences(path: str, before: Any, after: Any) -> Iterator[ValueChange]:
+    if (was := _text(before)) == (now := _text(after)):
+        return
     match before, after:
         case dict(), dict():
             for key in [*before, *(key for key in after if key not in before)]:
@@ -83,10 +84,8 @@ def _differences(path: str, before: Any, after: Any) -> Iterator[ValueChange]:
         case list(), list() if len(before) == len(after):
             for index, (one, other) in enumerate(zip(before, after, strict=True)):
                 yield from _differences(f"{path}/{index}", one, other)
-        case _ if (was := _text(before)) != (now := _text(after)):
-            yield ValueChange(path=path, before=was, after=now)
         case _:
-            pass
+            yield ValueChange(path=path, before=was, after=now)
 
 
 def _is_ours(change: ValueChange) -> bool:
@@ -142,17 +141,22 @@ def _apply(document: Json, operation: Json) -> None:
     parent: Any = document
     for part in path:
         parent = _step(parent, part)
-    kind, value = operation["op"], copy.deepcopy(operation.get("value"))
+    kind, value = operation["op"], operation.get("value")
     if kind != "add":
         there = _step(parent, last)  # what is not there can neither be tested, replaced nor removed
         if kind == "test" and _text(there) != _text(value):
             raise ValueError(kind)
     if kind == "add" and isinstance(parent, list):
-        parent.insert(len(parent) if last == "-" else int(last), value)
+        parent.insert(len(parent) if last == "-" else int(last), _copied(value))
     elif kind in {"add", "replace"}:
-        parent[int(last) if isinstance(parent, list) else last] = value
+        parent[int(last) if isinstance(parent, list) else last] = _copied(value)
     elif kind == "remove":
         del parent[int(last) if isinstance(parent, list) else last]
+
+
+def _copied(value: Any) -> Any:
+    """A copy, in a tenth of the time of copy.deepcopy."""
+    return msgspec.json.decode(msgspec.json.encode(value))
 
 
 def _at(document: Json, path: str) -> Any:

@@ -6,6 +6,7 @@ nobody else is for its own clients, and a rule with a workloadSelector for some 
 pilot/pkg/model/push_context.go ``destinationRule`` and destination_rule.go ``mergeDestinationRule``.)
 """
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,18 @@ from daemon.model import ArmSpec
 Labels = Mapping[str, str]
 Rules = Mapping[str, Sequence[Json] | VerdictdError]
 """By namespace: its rules, or why they could not be read."""
+
+
+class Listed(list[Json]):
+    """The rules of a namespace as many releases look at them: by their hosts, which is worked out once. Nobody changes it."""
+
+    @functools.cached_property
+    def by_host(self) -> Mapping[str, Sequence[Json]]:
+        """The rules for each host, or wildcard, as ``istiohosts.normal`` gives it."""
+        found: dict[str, list[Json]] = {}
+        for rule in self:
+            found.setdefault(_host(rule), []).append(rule)
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +80,7 @@ def subsets_for(client: str, rules: Rules, *, host: str, root: str) -> Subsets:
         there = rules.get(namespace, ())
         if isinstance(there, VerdictdError):
             return Subsets(labels={}, unread=f"the DestinationRules of namespace {namespace} could not be read: {there}")
-        fitting = _most_specific([rule for rule in there if shown(rule)], host=host, domains=_domains(rules))
+        fitting = _most_specific(there, shown, host=host, rules=rules)
         partly |= {name for rule in fitting if _for_some(rule) for name in _subsets([rule])}
         whole = [rule for rule in fitting if not _for_some(rule)]
         if whole:
@@ -161,14 +174,16 @@ def _exported_to(rule: Json) -> list[str]:
     return _spec(rule).get("exportTo") or ["*"]
 
 
-def _most_specific(rules: Sequence[Json], *, host: str, domains: frozenset[str]) -> list[Json]:
-    """The rules for exactly this host, else those of the longest wildcard that fits, the oldest first."""
-    by_host: dict[str, list[Json]] = {}
-    for rule in rules:
-        by_host.setdefault(_host(rule), []).append(rule)
-    wild = sorted((one for one in by_host if one.startswith("*") and fits(one, host, domains=domains)), key=len, reverse=True)
-    chosen = host if host in by_host else next(iter(wild), None)
-    return sorted(by_host.get(chosen, []), key=_age) if chosen is not None else []
+def _most_specific(there: Sequence[Json], shown: Callable[[Json], bool], *, host: str, rules: Rules) -> list[Json]:
+    """Of those shown the rules for exactly this host, else those of the longest wildcard that fits, the oldest first."""
+    by_host = there.by_host if isinstance(there, Listed) else Listed(there).by_host
+    found = [rule for rule in by_host.get(host, ()) if shown(rule)]
+    wild = [] if found else [rule for pattern in by_host if pattern.startswith("*") for rule in by_host[pattern] if shown(rule)]
+    if wild:
+        domains = _domains(rules)
+        longest = max((one for one in map(_host, wild) if fits(one, host, domains=domains)), key=len, default=None)
+        found = [rule for rule in wild if _host(rule) == longest]
+    return sorted(found, key=_age)
 
 
 def _domains(rules: Rules) -> frozenset[str]:

@@ -151,7 +151,9 @@ def _chosen_by(seen: Observed) -> Mapping[str, str]:
 def _of_subset(seen: Observed, behind: Mapping[str, Endpoint]) -> Mapping[str, Endpoint]:
     if not seen.subset.labels or isinstance(seen.pods, VerdictdError):
         return behind
-    names = {pod.get("metadata", {}).get("name") for pod in seen.pods if carries(pod, seen.subset.labels)}
+    wanted = {one.pod for one in behind.values()}
+    found = (pod for pod in seen.pods if pod.get("metadata", {}).get("name") in wanted)
+    names = {pod["metadata"]["name"] for pod in found if carries(pod, seen.subset.labels)}
     return {address: one for address, one in behind.items() if one.pod in names}
 
 

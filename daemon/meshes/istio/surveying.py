@@ -20,7 +20,7 @@ import msgspec
 from daemon.aio.singleflight import SingleFlight
 from daemon.armpods import PodsByArm
 from daemon.errors import Blocked, InvalidInput, NotFound, TransientError, VerdictdError
-from daemon.kube.client import KubeClient, Listing
+from daemon.kube.client import KubeClient
 from daemon.kube.endpoints import endpoints
 from daemon.kube.forms import Misread, well_formed
 from daemon.kube.reads import Reads
@@ -61,7 +61,7 @@ class IstioArms:
         self._shared = SharedReads(kube)
         self._root = root_namespace
         self._multi_cluster = multi_cluster
-        self._rules: dict[str, SingleFlight[Listing]] = {}
+        self._rules: dict[str, SingleFlight[Sequence[Json]]] = {}
         self._looked: dict[bytes, tuple[float, Arms]] = {}
         self._misread: dict[str, list[Misread]] = {}
         self._seen: dict[bytes, Arms] = {}
@@ -238,9 +238,14 @@ class IstioArms:
     async def _rules_of(self, namespace: str) -> Sequence[Json]:
         """A thousand guarded releases of a namespace ask for them at the same time."""
         if namespace not in self._rules:
-            remember(self._rules, namespace, SingleFlight(partial(self._kube.list, DESTINATION_RULES, namespace=namespace)))
-        rules, self._misread[namespace] = well_formed(DESTINATION_RULES, (await self._rules[namespace]()).items)
-        return rules
+            remember(self._rules, namespace, SingleFlight(partial(self._listed_rules, namespace)))
+        return await self._rules[namespace]()
+
+    async def _listed_rules(self, namespace: str) -> Sequence[Json]:
+        """One listing. Which of its rules can be read is worked out once for all who get it."""
+        listing = await self._kube.list(DESTINATION_RULES, namespace=namespace)
+        rules, self._misread[namespace] = well_formed(DESTINATION_RULES, listing.items)
+        return destinationrule.Listed(rules)
 
     def _just_looked(self, release: Release) -> Arms | None:
         """What the arms are by a look at the baseline that no patch has followed yet; null where it is older than a moment."""

@@ -25,7 +25,7 @@ from daemon.ports.service import Meter
 from daemon.ports.sharing import Moves, Of
 from daemon.replicas.bounded import Bounded
 from daemon.replicas.lease import Lease
-from daemon.replicas.others import DEAD, TABLE, Others, read_table, sign
+from daemon.replicas.others import DEAD, TABLE, Others, Spoiled, read_table, sign
 from daemon.replicas.slots import slot_of
 from daemon.replicas.solo import Before
 from daemon.replicas.table import Table
@@ -215,11 +215,7 @@ class Keeper:
 
     async def _looked(self, moves: Moves) -> bool:
         """One look; false: it is not in the table any more. Raises as ``_joined``."""
-        table, revision = await read_table(self._store, now=self._clock.now())
-        if not revision and self.is_sure() and self.name in self._table.members:
-            table = self._table  # somebody has emptied the store: as all were to do it is still ours to say
-            revision = await self._store.put(TABLE, msgspec.json.encode(table), over=0)
-            log.warning("the table of replicas was gone, and is put there again", extra={"replica": self.name})
+        table, revision = await self._found()
         if self.name not in table.members:
             return False
         if not self.is_sure():
@@ -241,6 +237,23 @@ class Keeper:
             self._take(table, moves)
             log.info("handed over to other replicas", extra={"slots": len(due), "replica": self.name})
         return True
+
+    async def _found(self) -> tuple[Table, int]:
+        """The table and its revision. Where somebody has removed or spoiled it, who is sure of its part says what it was."""
+        try:
+            table, revision = await read_table(self._store, now=self._clock.now())
+            if revision or not self._can_tell_the_table():
+                return table, revision
+        except Spoiled as error:
+            if not self._can_tell_the_table():
+                raise
+            revision = error.revision
+        revision = await self._store.put(TABLE, msgspec.json.encode(self._table), over=revision)
+        log.warning("the table of replicas was gone, and is put there again", extra={"replica": self.name})
+        return self._table, revision
+
+    def _can_tell_the_table(self) -> bool:
+        return self.is_sure() and self.name in self._table.members
 
     def _take(self, table: Table, moves: Moves) -> None:
         self._table = table

@@ -18,6 +18,16 @@ from daemon.replicas.table import Table
 
 TABLE: Final = "table"
 DEAD: Final = b""
+_UNREADABLE: Final = "the table of replicas cannot be read"
+_BEGIN_ANEW: Final = "where no newer version has written it, remove that key (it ends in .table) from the bucket of sessions"
+
+
+class Spoiled(Refused):
+    """What stands in the place of the table is no JSON: no version has written that. ``revision``: what a write may stand on."""
+
+    def __init__(self, message: str, *, revision: int) -> None:
+        super().__init__(message)
+        self.revision = revision
 
 
 def sign(name: str) -> str:
@@ -28,14 +38,17 @@ def sign(name: str) -> str:
 async def read_table(store: Store, *, now: float) -> tuple[Table, int]:
     """The table and its revision; a new one, whose numbers are larger than all that was before, where there is none.
 
-    ``now``: seconds since 1970. Raises as the store does; ``Refused``: what is there cannot be read.
+    ``now``: seconds since 1970. Raises as the store does; ``Refused``: what is there cannot be read; ``Spoiled``: by nobody.
     """
     kept = await store.get(TABLE)
+    if kept is None:
+        return Table(number=int(now * 1000.0)), 0
     try:
-        table = None if kept is None else msgspec.json.decode(kept.value, type=Table)
-    except msgspec.MsgspecError as error:
-        raise Refused(f"the table of replicas cannot be read: {error}") from error
-    return table or Table(number=int(now * 1000.0)), 0 if kept is None else kept.revision
+        return msgspec.json.decode(kept.value, type=Table), kept.revision
+    except msgspec.ValidationError as error:
+        raise Refused(f"{_UNREADABLE}: {error}; {_BEGIN_ANEW}") from error
+    except (ValueError, RecursionError) as error:
+        raise Spoiled(f"{_UNREADABLE}: {error}; {_BEGIN_ANEW}", revision=kept.revision) from error
 
 
 class Others:

@@ -317,6 +317,36 @@ async def test_who_empties_the_bucket_ends_nobodys_work_and_everything_stands_th
         assert second.keeper.is_sure()
 
 
+@pytest.mark.parametrize(
+    "words",
+    [b"\xff{", b'{"members":["\xff"]}', b'{"more":' + b"[" * 10_000],
+    ids=["no JSON", "no UTF-8", "too deep"],
+)
+async def test_a_table_that_somebody_has_spoiled_is_put_there_again_and_a_dead_one_is_taken_over_from(
+    stores: Callable[[], Store], words: bytes
+) -> None:
+    store = stores()
+    async with Replica(store).at_work() as first:
+        async with Replica(store).at_work() as second:
+            await until(lambda: shared(first, second))
+            await store.put(TABLE, words)
+        await until(lambda: first.part.has == ALL)
+        assert first.part.losses == 0
+        assert (await table(store)).members == (first.keeper.name,)
+
+
+async def test_a_table_of_another_form_is_left_as_it_is(stores: Callable[[], Store]) -> None:
+    store = stores()
+    async with Replica(store).at_work() as only:
+        await until(lambda: only.part.has == ALL)
+        await store.put(TABLE, b'{"slots":7}')
+        await until(lambda: any("remove that key" in str(error) for _, error in only.meter.failures))
+        kept = await store.get(TABLE)
+        assert kept is not None
+        assert kept.value == b'{"slots":7}'
+        assert only.part.has == ALL
+
+
 async def test_who_is_not_sure_when_the_bucket_is_emptied_joins_anew_with_larger_numbers(stores: Callable[[], Store]) -> None:
     store = stores()
     async with Replica(store).at_work() as only:

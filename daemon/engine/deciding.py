@@ -19,6 +19,9 @@ from daemon.model import Action, Command, Outcome, Stage, TimedStep, Verdict
 
 Meaning = Literal["promote", "rollback", "hold"]
 
+_CLOCK_OFF_SECONDS = 60.0
+"""So long nothing lies between a tick and its judging."""
+
 
 def judged(session: Session, state: JudgeState, ruling: Ruling, *, now: float) -> Session:
     """The judge has folded a sample. A final ruling decides the release."""
@@ -50,6 +53,10 @@ def judged(session: Session, state: JudgeState, ruling: Ruling, *, now: float) -
 
 def _waiting_for_a_person(session: Session, *, now: float) -> Session:
     """What it waits for in the words of whoever can say it. That it was found good is a step, once."""
+    assert session.started_at is not None  # a session that is not watching is never judged
+    if abs(now - session.t - session.started_at) > _CLOCK_OFF_SECONDS:
+        # The clock was off when the watch began, or is so now: whoever is told a time reads it by the same clock as now.
+        session = replace(session, started_at=now - session.t)
     assert session.waits_until is not None  # the judge says that it waits
     until = datetime.fromtimestamp(session.waits_until, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     how = f"verdictd promote {session.release_id} --reason TEXT, or rollback"

@@ -50,6 +50,23 @@ async def test_a_canary_that_is_found_good_waits_past_the_window_and_says_until_
     assert scene.sink.verdicts == []
 
 
+async def test_until_when_a_person_is_waited_for_is_a_time_to_come_though_the_clock_was_behind_when_the_watch_began() -> None:
+    scene, chat = scene_of(), Channel()
+    scene.sinks = {"chat": Sink(to=chat)}
+    scene.telemetry = HandTelemetry([gap()])
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await until(lambda: b'"watching"' in scene.sessions.data.get(ID, b""))
+        scene.clock.time += 7200.0
+        scene.clock.booted += 7200.0
+        scene.telemetry.readings = [healthy()]
+        view = await waiting(engine)
+        [found] = [mark for mark in view.steps if mark.step == "found_good"]
+        assert view.waits_until == pytest.approx(found.at + 3000.0, abs=2.0)
+        await until(lambda: chat.asked)
+    assert chat.asked[0].until == view.waits_until
+
+
 @pytest.mark.parametrize(
     ("word", "outcome", "action"),
     [

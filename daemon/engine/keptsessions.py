@@ -13,6 +13,8 @@ import logging
 import uuid
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from daemon import stored
 from daemon.aio.clock import Clock
 from daemon.aio.tasks import TaskGroup
@@ -154,7 +156,10 @@ class KeptSessions:
     async def _newest(self, release_id: str, away: list[VerdictdError]) -> Session | None:
         try:
             kept = await self._store.get(release_id)
-            return None if kept is None else self._known(decode(kept.value, now=self._clock.now()), kept)
+            if kept is None:
+                return None
+            # Written after all were read, so a moment ago: the store says how old a value is only where it reads all of them.
+            return self._known(decode(kept.value, now=self._clock.now()), msgspec.structs.replace(kept, age_seconds=0.0))
         except stored.NewerForm as error:
             self.leave_alone(release_id, str(error))
         except stored.Unreadable as error:

@@ -152,6 +152,32 @@ async def test_what_a_clock_was_off_when_a_watch_began_is_not_counted_for_watche
     assert verdict.outcome is outcome
 
 
+class LateWrites(MemoryStore):
+    """The last write of whoever died arrives when all were read."""
+
+    async def items(self) -> list[tuple[str, Kept]]:
+        found = await super().items()
+        for key, value in self.data.items():
+            await self.put(key, value)
+        return found
+
+
+async def test_what_a_clock_was_off_is_not_counted_for_watched_either_where_a_late_write_comes_between() -> None:
+    scene = Scene(telemetry=HandTelemetry([gap()]))
+    async with killed(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await until(lambda: b'"watching"' in scene.sessions.data.get(ID, b""))
+    document = json.loads(scene.sessions.data[ID])
+    document["session"]["started_at"] -= 7200.0
+    scene.sessions = LateWrites()
+    scene.sessions.data[ID] = json.dumps(document).encode()
+    scene.sessions.age_seconds = 3.0
+    scene.telemetry.readings = [healthy()]
+    async with running(scene) as engine:
+        verdict = await verdict_of(engine)
+    assert verdict.outcome is Outcome.PROMOTE
+
+
 def kept_by_0_1(scene: Scene) -> bytes:
     """Put into the stores what 0.1 had there while it guarded a revert, as it wrote it; gives the record."""
     kept = msgspec.json.decode(Path(__file__).with_name("kept_by_0_1.json").read_bytes())

@@ -153,6 +153,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
             return
         engine = Engine(_ports(settings, opened, clock=clock, metrics=metrics))
         _watch(opened, metrics=metrics)
+        metrics.watch_verdicts(lambda: engine.verdicts_held_up)
         if settings.recordings.directory is not None:
             shelf = RecordingShelf(Path(settings.recordings.directory), settings.keep.recordings, clock=clock)
             metrics.watch_recordings(Shelf(stock=lambda: shelf.stock))

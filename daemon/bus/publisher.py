@@ -66,7 +66,7 @@ class _Once:
             if is_old and await self._is_there(stream, subject, {message_id, event.id}, since=since):
                 return
             headers[EXPECTED_LAST] = str(last)
-        with translated(f"publishing {event.id}"):
+        with translated(f"publishing {event.id} on {stream}"):
             acknowledged = await self._connection.write(subject, body, stream=stream, headers=headers)
         logger.debug("published", extra={"event": event.id, "sequence": acknowledged.seq, "again": bool(acknowledged.duplicate)})
 

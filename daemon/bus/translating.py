@@ -8,6 +8,7 @@ import asyncio
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import nats.errors
 import nats.js.errors
@@ -17,6 +18,13 @@ from daemon.errors import Conflict, Forbidden, InvalidInput, NotFound, Refused, 
 
 # JetStream's numbers for "the sequence you expected is not the last one".
 WRONG_LAST_SEQUENCE = frozenset({10071, 10164})
+# Its number for whatever keeps it from storing a message; that there is no room by the stream's own limits is only in the words.
+NOT_STORED = 10077
+_NO_ROOM = "maximum "
+_MAKE_ROOM: Final = (
+    "the stream is full and refuses what is new: raise its limits (nats stream edit), "
+    "or, if it was set by hand to refuse, have it let go of its oldest (nats stream edit --discard old)"
+)
 
 
 @contextmanager
@@ -65,6 +73,8 @@ def _of_api(error: nats.js.errors.APIError, text: str) -> VerdictdError:
         return NotFound(text)
     if error.err_code in WRONG_LAST_SEQUENCE:
         return Conflict(text)
+    if error.err_code == NOT_STORED and _NO_ROOM in (error.description or ""):
+        return Unavailable(f"{text}; {_MAKE_ROOM}")
     # 500 and 503 are leaders being elected, disks being full, JetStream still recovering: all of them can pass.
     if error.code is not None and 400 <= error.code < 500:
         return Refused(text)

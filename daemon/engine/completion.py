@@ -25,6 +25,7 @@ from daemon.engine.afterwards import Afterwards, by_hand
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.fanout import Clusters, FanOut
 from daemon.engine.freezing import Freezes
+from daemon.engine.heldup import HeldUp
 from daemon.engine.keptforms import decode_record, encode_record
 from daemon.engine.outbox import Outbox
 from daemon.engine.promotions import Promotions
@@ -49,7 +50,11 @@ _ASKED_LATELY_SECONDS = 1.0
 
 
 class Completion:
-    """Carries decided releases to their end. ``carry_out`` is one release's task."""
+    """Carries decided releases to their end. ``carry_out`` is one release's task.
+
+    Attributes:
+        held_up: what cannot be done now, and is tried again.
+    """
 
     def __init__(
         self,
@@ -70,6 +75,7 @@ class Completion:
         tenure: Tenure,
         forget: Callable[[Session], None],
     ) -> None:
+        self.held_up = HeldUp()
         self._registry = registry
         self._checkpoints = checkpoints
         self._reverting = reverting
@@ -321,18 +327,20 @@ class Completion:
     async def _until_done(self, what: str, attempt: Callable[[], Awaitable[None]]) -> None:
         """Try for ever, what was refused as well: a person can mend that, and no verdict may get lost. Each reason is said once."""
         said = ""
-        for pause in pauses(_PAUSES_SECONDS):
-            await self._tenure.sure()
-            try:
-                await attempt()
-            except VerdictdError as error:
-                self._meter.failed(what, error)
-                if str(error) != said:
-                    said = str(error)
-                    log.warning("not done yet", extra={"step": what, "error": said})
-                await self._clock.sleep(pause)
-            else:
-                return
+        with self.held_up.waiting(what) as failed:
+            for pause in pauses(_PAUSES_SECONDS):
+                await self._tenure.sure()
+                try:
+                    await attempt()
+                except VerdictdError as error:
+                    self._meter.failed(what, error)
+                    failed(str(error))
+                    if str(error) != said:
+                        said = str(error)
+                        log.warning("not done yet", extra={"step": what, "error": said})
+                    await self._clock.sleep(pause)
+                else:
+                    return
 
 
 def _not_guarded(session: Session, *, now: float) -> tuple[TimedStep, ...]:

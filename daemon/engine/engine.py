@@ -138,9 +138,15 @@ class Engine:
 
     @property
     def handicaps(self) -> Mapping[str, str | None]:
-        """What it can work without, though releases wait for it: the telemetry sources, and where events and commands come from."""
+        """What it can work without, though releases wait for it: telemetry, where events come from, where verdicts go."""
         telemetry = {ticker.standing.component: ticker.standing.problem for ticker in self._tickers}
-        return telemetry | {source.component: source.problem for source in self._sources}
+        sources = {source.component: source.problem for source in self._sources}
+        return telemetry | sources | {"verdicts": self._supervisor.held_up.problem}
+
+    @property
+    def verdicts_held_up(self) -> int:
+        """How many verdicts could not be published yet."""
+        return self._supervisor.held_up.verdicts
 
     # --- ReleaseService -------------------------------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from daemon.engine.containedrouter import ContainedRouter
 from daemon.engine.dependencies import Mesh, MeshCluster, Ports
 from daemon.engine.fanout import FanOut
 from daemon.engine.freezing import Freezes
+from daemon.engine.heldup import HeldUp
 from daemon.engine.outbox import Outbox
 from daemon.engine.promotions import Promotions
 from daemon.engine.reverting import Reverting
@@ -92,6 +93,11 @@ class Supervisor:
             tenure=state.tenure,
             forget=self._forget,
         )
+
+    @property
+    def held_up(self) -> HeldUp:
+        """What ended releases wait for."""
+        return self._completion.held_up
 
     @property
     def tasks(self) -> dict[str, asyncio.Task[None]]:

@@ -69,6 +69,7 @@ def _used() -> Metrics:
     """Metrics of which each has a sample."""
     metrics, view = Metrics(), examples.VIEW
     metrics.watch_announcements(int)
+    metrics.watch_verdicts(int)
     metrics.watch_nats(Broker(connected=bool, last_write_at=float, write_seconds=float, waiting=dict, lost=int, rejected=int))
     metrics.watch_recordings(Shelf(stock=Stock))
     signal = Signal(kind="not_ready", about="canary", effect="holds", words="one is not ready")

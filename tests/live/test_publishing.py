@@ -8,17 +8,20 @@ from dataclasses import replace
 import pytest
 
 from daemon.aio.clock import SystemClock
+from daemon.bus import subjects
 from daemon.bus.opening import Bus, open_bus
 from daemon.engine.engine import Engine
 from daemon.http.metrics.meter import Metrics
 from daemon.model import Stage, Verdict
+from tests.bus.conftest import unkept
 from tests.bus.test_publisher import published
+from tests.bus.test_readers import refusing
 from tests.hand.broker import Broker, nats_server
 from tests.hand.ports import HandTelemetry, Scene
 from tests.hand.samples import ID, RELEASE, failing, gap
 from tests.hand.waiting import until
 
-__all__ = ["nats_server"]
+__all__ = ["nats_server", "unkept"]
 
 pytestmark = pytest.mark.live
 
@@ -48,6 +51,10 @@ def troubles(metrics: Metrics) -> float:
     return metrics.registry.get_sample_value("verdictd_troubles_total", TROUBLE) or 0.0
 
 
+def held_up(metrics: Metrics) -> float | None:
+    return metrics.registry.get_sample_value("verdictd_verdicts_held_up")
+
+
 async def decided(engine: Engine, scene: Scene) -> None:
     """A release that is watched, and then fails."""
     await engine.submit(RELEASE, release_id=ID)
@@ -70,6 +77,28 @@ async def test_a_broker_that_is_away_is_a_trouble_of_publishing_and_has_the_verd
         assert scene.router.canary_percent == 0
         await nats_server.start()
         verdict = await end_of(engine)
+    assert [told for _, told in await published(bus)] == [verdict]
+
+
+async def test_a_verdict_that_its_full_stream_refuses_is_said_with_what_mends_it_and_counted_until_it_is_told(
+    bus: Bus, unkept: None
+) -> None:
+    del unkept
+    scene, metrics = Scene(telemetry=HandTelemetry([gap()])), Metrics()
+    async with engine_on(bus, scene, metrics) as engine:
+        metrics.watch_verdicts(lambda: engine.verdicts_held_up)
+        assert (engine.handicaps["verdicts"], held_up(metrics)) == (None, 0.0)
+        await refusing(bus, max_bytes=64)
+        await decided(engine, scene)
+        await until(lambda: held_up(metrics) == 1.0)
+        said = engine.handicaps["verdicts"] or ""
+        assert said.startswith(f"verdicts not published (1): publishing {ID}.verdict on {subjects.VERDICTS}: ")
+        assert "maximum bytes exceeded" in said
+        assert "nats stream edit --discard old" in said
+        assert scene.router.canary_percent == 0
+        await refusing(bus, max_bytes=1024**2)
+        verdict = await end_of(engine)
+        assert (engine.handicaps["verdicts"], held_up(metrics)) == (None, 0.0)
     assert [told for _, told in await published(bus)] == [verdict]
 
 

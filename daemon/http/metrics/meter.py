@@ -138,6 +138,11 @@ class Metrics:
         said = "Announcements without arms that wait for their canaries to take traffic."
         Gauge("verdictd_announcements_waiting", said, registry=self.registry).set_function(waiting)
 
+    def watch_verdicts(self, held_up: Callable[[], int]) -> None:
+        """Tell how many cannot be told."""
+        said = "Verdicts whose publication has failed, and is tried again; /readyz says why."
+        Gauge("verdictd_verdicts_held_up", said, registry=self.registry).set_function(held_up)
+
     def watch_nats(self, broker: Broker) -> None:
         """Have it told at each scrape."""
         self.registry.register(broker)

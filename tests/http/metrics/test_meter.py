@@ -259,6 +259,14 @@ def test_how_nats_and_telemetry_stand_can_be_scraped() -> None:
     assert value("verdictd_nats_connected") == 0.0
 
 
+def test_verdicts_that_cannot_be_told_are_counted_as_they_are_when_it_is_asked_for() -> None:
+    metrics, waiting = Metrics(), ["web-1"]
+    metrics.watch_verdicts(lambda: len(waiting))
+    assert metrics.registry.get_sample_value("verdictd_verdicts_held_up") == 1.0
+    waiting.clear()
+    assert metrics.registry.get_sample_value("verdictd_verdicts_held_up") == 0.0
+
+
 def test_what_waits_for_its_canary_is_counted_as_it_is_when_it_is_asked_for() -> None:
     metrics, waiting = Metrics(), ["web-1"]
     metrics.watch_announcements(lambda: len(waiting))

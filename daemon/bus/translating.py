@@ -54,6 +54,13 @@ def translate(error: Exception, doing: str) -> VerdictdError:
     """Our error for one of the library's."""
     text = f"{doing}: {str(error) or type(error).__name__}"
     match error:
+        # Without a code nobody was there to say one.
+        case (
+            nats.js.errors.NoStreamResponseError()
+            | nats.errors.NoRespondersError()
+            | nats.js.errors.ServiceUnavailableError(code=None)
+        ):
+            return Unavailable(f"{doing}: JetStream does not answer (no stream for it, or the server is just starting)")
         case nats.js.errors.APIError():
             return _of_api(error, text)
         case TimeoutError():
@@ -62,8 +69,6 @@ def translate(error: Exception, doing: str) -> VerdictdError:
             return Forbidden(text)
         case nats.errors.MaxPayloadError() | nats.errors.BadSubjectError() | nats.errors.BadHeaderError():
             return Refused(text)
-        case nats.js.errors.NoStreamResponseError() | nats.errors.NoRespondersError():
-            return Unavailable(f"{doing}: JetStream does not answer (no stream for it, or the server is just starting)")
         case _:  # a right denied as well: it may be given at any moment, and what could not be written is then still to be written
             return Unavailable(text)
 

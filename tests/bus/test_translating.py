@@ -40,6 +40,11 @@ def test_each_error_has_one_meaning(raised: Exception, expected: type[VerdictdEr
     assert str(translation).startswith("writing: ")
 
 
+def test_where_nobody_answers_it_is_said_so_whatever_the_library_calls_it() -> None:
+    for raised in (errors.ServiceUnavailableError(), errors.NoStreamResponseError(), nats.errors.NoRespondersError()):
+        assert str(translate(raised, "fetching")).startswith("fetching: JetStream does not answer (")
+
+
 def test_the_cause_is_kept_and_other_errors_pass() -> None:
     cause = nats.errors.ConnectionClosedError()
     with pytest.raises(Unavailable) as caught, translated("writing"):

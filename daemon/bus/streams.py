@@ -229,6 +229,7 @@ def _merged(current: api.StreamConfig, wanted: api.StreamConfig, *, enforced: Ma
     """The current configuration with what correctness needs put right; other limits stay as the operator set them."""
     return current.evolve(
         subjects=wanted.subjects,
+        subject_transform=wanted.subject_transform,
         retention=wanted.retention,
         storage=wanted.storage,
         discard=wanted.discard,

@@ -25,6 +25,8 @@ from tests.servers.run import LOOPBACK, free_ports, running
 
 pytestmark = pytest.mark.live
 
+ELSEWHERE = api.SubjectTransform(src=">", dest="elsewhere.>")
+
 
 def plain(server: Broker) -> BrokerAddress:
     return BrokerAddress(servers=(server.url,))
@@ -92,10 +94,12 @@ async def test_streams_that_are_there_are_brought_to_what_the_settings_keep(nats
         (f"KV_{subjects.SESSIONS}", {"no_ack": True}),
         (f"KV_{subjects.SESSIONS}", {"discard_new_per_subject": True}),
         (f"KV_{subjects.RECORDS}", {"discard_new_per_subject": True}),
+        (f"KV_{subjects.SESSIONS}", {"subject_transform": ELSEWHERE}),
+        (subjects.VERDICTS, {"subject_transform": ELSEWHERE}),
     ],
 )
-async def test_a_stream_that_somebody_keeps_from_acknowledging_writes_does_so_after_the_next_start(
-    nats_server: Broker, stream: str, changed: dict[str, bool]
+async def test_a_stream_that_somebody_keeps_from_taking_writes_as_they_are_meant_does_so_after_the_next_start(
+    nats_server: Broker, stream: str, changed: dict[str, object]
 ) -> None:
     async with open_bus(nats_server.settings, cluster="prod") as bus:
         await bus.sessions.put("web-1", b"one")

@@ -8,7 +8,7 @@ others, and the event loop waits.
 import math
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum, auto
 
 import msgspec
@@ -142,13 +142,18 @@ class SeriesIndex:
 
     def _sum_up(self) -> None:
         """What is asked of all releases together."""
-        self.selectors = {}
-        for release_id in self._watches:
+        self.selectors = self.selectors_of(self._watches)
+        self.by_pod = any(self._schema.target.pod in known.by for known in self.known.values())
+
+    def selectors_of(self, release_ids: Iterable[str]) -> dict[View, list[Selector]]:
+        """The labels by which the arms of these are asked for, by view."""
+        found: dict[View, list[Selector]] = {}
+        for release_id in release_ids:
             if (known := self.known.get(release_id)) is not None:
-                asked = self.selectors.setdefault(self.arms[release_id][0].view, [])
+                asked = found.setdefault(self.arms[release_id][0].view, [])
                 asked.extend(known.baseline.asked)
                 asked.extend(known.canary.asked)
-        self.by_pod = any(self._schema.target.pod in known.by for known in self.known.values())
+        return found
 
     def __getitem__(self, key: object) -> Series | None:
         """What is known of the series with this text. ``KeyError``: it must be learnt first."""

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from yarl import URL
 
@@ -26,7 +27,8 @@ from daemon.telemetry.prometheus.clocks import Clocks
 from daemon.telemetry.prometheus.metadata import MetadataQuery
 from daemon.telemetry.prometheus.nearby import Nearby
 from daemon.telemetry.prometheus.pace import Pace
-from daemon.telemetry.prometheus.query import Asked, queries
+from daemon.telemetry.prometheus.portions import Portions
+from daemon.telemetry.prometheus.query import Asked, Queries, queries
 from daemon.telemetry.schema import Schema
 from daemon.telemetry.wire import number
 
@@ -68,6 +70,7 @@ class PrometheusSource:
         self._awaited = False
         self._said: tuple[int, int, int] | None = None
         self._asked = Asked()
+        self._portions = Portions(index)
         self._blocks: dict[bytes, Block] = {}
         self._forgotten = index.forgotten
         self._custom: dict[str, CustomBounds] = {}
@@ -122,6 +125,7 @@ class PrometheusSource:
         collected.late_seconds = self.pace.later_seconds
         collected.unpaced = self.pace.unpaced
         self._metadata.settle(collected)
+        self._portions.met(len(collected.histograms))
 
     def _say(self) -> None:
         """Once, and when it has changed: how far apart samples are and how late they come."""
@@ -144,10 +148,7 @@ class PrometheusSource:
         into, asked_at = Collection(labelled=True), self._clock.now()
         requests_seconds, window_seconds = self.pace.next_seconds()
         make = partial(
-            queries,
-            self._schema,
-            self._index.selectors,
-            asked=self._asked,
+            self._queries,
             outcomes=self._index.outcomes,
             requests_seconds=requests_seconds,
             latencies_seconds=window_seconds,
@@ -166,6 +167,13 @@ class PrometheusSource:
                 self._clocks.compare(newest, window_seconds=seconds, asked_at=asked_at, answered_at=self._clock.now())
         await unless_small(partial(self._put_together, into, late), size=len(into.answered))
         return into
+
+    def _queries(self, **how: Any) -> Queries:
+        asked = queries(self._schema, self._index.selectors, asked=self._asked, **how)
+        if self._portions.number == 1:
+            return asked
+        selectors, known = self._portions.now
+        return Queries(asked.requests, queries(self._schema, selectors, asked=known, **how).latencies)
 
     def _put_together(self, into: Collection, late: Mapping[str, float]) -> None:
         """Both answers are whole: what they show together. ``late``: targets and when they answered, as latencies show."""

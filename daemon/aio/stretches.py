@@ -13,15 +13,11 @@ STRETCH_SECONDS: Final = 0.005
 T = TypeVar("T")
 
 
-async def in_stretches(items: Iterable[T], *, seconds: float | None = None) -> AsyncIterator[T]:
-    """Each of them; others have their turn between two, where the ones before took long. What is known may have changed then.
-
-    ``seconds``: what is long; null: as everywhere.
-    """
-    longest = STRETCH_SECONDS if seconds is None else seconds
+async def in_stretches(items: Iterable[T]) -> AsyncIterator[T]:
+    """Each of them; others have their turn between two, where the ones before took long. What is known may have changed then."""
     since = time.perf_counter()
     for item in items:
         yield item
-        if time.perf_counter() - since > longest:
+        if time.perf_counter() - since > STRETCH_SECONDS:
             await asyncio.sleep(0)
             since = time.perf_counter()

@@ -11,6 +11,7 @@ placement said of its arms.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final
 
@@ -109,20 +110,22 @@ class Reverting:
         once more where that comes so late that the answer is old.
         """
         turns = turns or Turns()
-        async with turns.asking():
+        async with AsyncExitStack() as ahead:
+            await ahead.enter_async_context(turns.asking())
             if (why := await hindered()) is not None:
                 return _hindered(why)
             asked = await self._asked(router, release, located=located, owners=owners)
-        if isinstance(asked, RevertOutcome):
-            return asked
-        async with turns.turn():
-            if (why := await hindered()) is not None:
-                return _hindered(why)
-            if self.clock.monotonic() - asked.answered > _GOOD_FOR_SECONDS:
-                asked = await self._asked(router, release, located=located, owners=owners)
             if isinstance(asked, RevertOutcome):
                 return asked
-            taken = await self._taken_back(router, release, asked, located=located, owners=owners)
+            async with turns.turn():
+                await ahead.aclose()  # the next one asks
+                if (why := await hindered()) is not None:
+                    return _hindered(why)
+                if self.clock.monotonic() - asked.answered > _GOOD_FOR_SECONDS:
+                    asked = await self._asked(router, release, located=located, owners=owners)
+                if isinstance(asked, RevertOutcome):
+                    return asked
+                taken = await self._taken_back(router, release, asked, located=located, owners=owners)
         if isinstance(taken, RevertOutcome):
             return taken
         await turns.calm()

@@ -34,8 +34,8 @@ log = logging.getLogger(__name__)
 _INLINE_BATCH = 32
 _A_PART = CHUNK
 """Releases that are judged before the results of the first of them are in place."""
-_HANDED_OVER_SECONDS = 0.0005
-"""How long decided ones are handed over until the first of them have the loop: some ten of them, whose reverts ask meanwhile."""
+_HANDED_OVER = 32
+"""So many decided ones are handed over until the first of them have the loop: neighbours among them ask in the same moment."""
 
 
 class Ticker:
@@ -239,9 +239,11 @@ class Ticker:
 
     async def _place(self, judged: Sequence[JudgedTick]) -> None:
         """Decided ones first: nothing stands before a revert."""
-        decided = [one for one in judged if one.after.decision is not None]
-        async for item in in_stretches(_neighbours_together(decided), seconds=_HANDED_OVER_SECONDS):
-            self._put(item)
+        decided = _neighbours_together([one for one in judged if one.after.decision is not None])
+        for begin in range(0, len(decided), _HANDED_OVER):
+            for item in decided[begin : begin + _HANDED_OVER]:
+                self._put(item)
+            await asyncio.sleep(0)
         async for item in in_stretches([one for one in judged if one.after.decision is None]):
             self._put(item)
 

@@ -17,8 +17,9 @@ from typing import Final
 PLACES: Final = 16
 """Two questions each keep a server of some cores busy, and fit into the connections that a client keeps open."""
 
-AHEAD: Final = 32
-"""So many ask what is to be known before a patch while others are patched."""
+AHEAD: Final = 48
+"""So many ask what is to be known before a patch, or have asked and wait for their turn: the neighbours among them ask together,
+and nobody's answer is old."""
 
 LONGEST_SECONDS: Final = 0.2
 """After which the next one begins all the same: where nothing is answered, eighty a second do."""

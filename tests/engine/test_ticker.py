@@ -97,7 +97,7 @@ async def test_a_decision_is_handed_on_in_the_same_tick() -> None:
 async def test_where_many_are_decided_at_once_the_first_have_the_loop_before_the_last_is_handed_over(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(ticker, "_HANDED_OVER_SECONDS", 0.0)  # a stretch is over after each
+    monkeypatch.setattr(ticker, "_HANDED_OVER", 10)
     shop = Workshop(HandTelemetry([failing(60)]))
     began: list[str] = []
     begun_at_the_last: list[int] = []
@@ -113,7 +113,7 @@ async def test_where_many_are_decided_at_once_the_first_have_the_loop_before_the
     while not shop.decided:
         await shop.ticker.tick()
         shop.scene.clock.time += 1
-    assert (len(shop.decided), begun_at_the_last) == (40, [39])
+    assert (len(shop.decided), begun_at_the_last) == (40, [30])
 
 
 async def test_of_those_that_are_decided_at_once_neighbours_are_handed_on_together() -> None:

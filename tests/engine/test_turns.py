@@ -225,6 +225,20 @@ async def test_so_many_ask_ahead_at_a_time_and_what_follows_waits_for_them_and_f
     assert stages[4:] == ["second has its turn", "third has its turn", "what follows"]
 
 
+async def test_the_next_one_asks_when_who_has_asked_has_its_turn(clock: HandClock) -> None:
+    turns, over = Turns(places=1, ahead=1, longest_seconds=_NEVER_SECONDS), asyncio.Event()
+    has_it = asyncio.create_task(has_the_turn(turns, over))
+    await turned()
+    procedure = Reverting(clock=clock, limits=LIMITS, random=lambda: 0.5)
+    first, second = FakeRouter(clock), FakeRouter(clock)
+    runs = [asyncio.create_task(procedure.run(one, RELEASE, turns=turns)) for one in (first, second)]
+    await turned()
+    assert (first.calls, second.calls) == (["baseline"], [])
+    over.set()
+    assert {(await one).action for one in runs} == {Action.REVERT}
+    await has_it
+
+
 async def test_what_follows_waits_also_for_one_that_has_asked_and_comes_for_its_turn_in_that_moment() -> None:
     turns, asked, over = Turns(longest_seconds=_NEVER_SECONDS), asyncio.Event(), asyncio.Event()
 

@@ -17,9 +17,9 @@ from typing import Final
 PLACES: Final = 16
 """Two questions each keep a server of some cores busy, and fit into the connections that a client keeps open."""
 
-AHEAD: Final = 48
+AHEAD: Final = 24
 """So many ask what is to be known before a patch, or have asked and wait for their turn: the neighbours among them ask together,
-and nobody's answer is old."""
+and nobody's answer is old. Of twice as many at once fewer have it in time, where the machine has too much to do."""
 
 LONGEST_SECONDS: Final = 0.2
 """After which the next one begins all the same: where nothing is answered, eighty a second do."""

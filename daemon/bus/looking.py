@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Literal
 
-from nats.js.api import StreamInfo
+from nats.js.api import StreamConfig, StreamInfo
 
 from config.settings import Keep, Nats
 from daemon.bus.address import address_of
@@ -37,9 +37,10 @@ async def look(settings: Nats, *, name: str, keep: Keep = KEPT_AS_MADE) -> Mappi
         return found
 
 
-async def missing(connection: Connection) -> list[str]:
-    """The streams that are not there. Raises ``Unavailable`` and ``TimedOut`` when that cannot be told."""
-    return [plan.name for plan in PLANS if await _info(connection, plan) is None]
+async def as_they_are(connection: Connection) -> Mapping[str, StreamConfig | None]:
+    """Each stream by its name; null where it is not there. Raises ``Unavailable`` and ``TimedOut`` when that cannot be told."""
+    infos = {plan.name: await _info(connection, plan) for plan in PLANS}
+    return {name: None if info is None else info.config for name, info in infos.items()}
 
 
 async def _info(connection: Connection, plan: StreamPlan) -> StreamInfo | None:

@@ -225,6 +225,25 @@ def unlike(current: api.StreamConfig, plan: StreamPlan, *, replicas: int) -> boo
     return _merged(current, plan.config(replicas=replicas), enforced=plan.enforced) != current
 
 
+def set_right(current: api.StreamConfig, plan: StreamPlan) -> api.StreamConfig:
+    """A stream that is in use, with what no daemon can do without put right.
+
+    Nothing of it is what settings say, or a later version may say otherwise: daemons that differ in that may share a broker, and
+    would have their own way by turns.
+    """
+    wanted = plan.config(replicas=1)
+    is_said = plan.name == f"KV_{subjects.RECORDS}"
+    return current.evolve(
+        subjects=[*(current.subjects or []), *(one for one in plan.subjects if one not in (current.subjects or []))],
+        discard=current.discard if is_said else wanted.discard,
+        discard_new_per_subject=wanted.discard_new_per_subject,
+        no_ack=wanted.no_ack,
+        max_msgs_per_subject=wanted.max_msgs_per_subject,
+        duplicate_window=max(current.duplicate_window, wanted.duplicate_window),
+        allow_direct=wanted.allow_direct,
+    )
+
+
 def _merged(current: api.StreamConfig, wanted: api.StreamConfig, *, enforced: Mapping[str, float]) -> api.StreamConfig:
     """The current configuration with what correctness needs put right; other limits stay as the operator set them."""
     return current.evolve(

@@ -27,6 +27,7 @@ async def refusing(bus: Bus, *, max_bytes: int) -> None:
     await jetstream.update_stream(config.evolve(discard=api.DiscardPolicy.NEW, max_bytes=max_bytes))
 
 
+@pytest.mark.usefixtures("unkept")
 async def test_a_verdict_that_finds_its_stream_full_is_told_once_when_there_is_room(bus: Bus) -> None:
     await refusing(bus, max_bytes=4_096)
     await bus.verdicts.publish(verdict("web-1"))
@@ -40,6 +41,7 @@ async def test_a_verdict_that_finds_its_stream_full_is_told_once_when_there_is_r
     assert [found.release_id for _, found in await published(bus)] == ["web-1", "web-2"]
 
 
+@pytest.mark.usefixtures("unkept")
 async def test_a_stream_of_verdicts_that_was_made_to_refuse_lets_go_of_its_oldest_again_after_a_start(
     bus: Bus, nats_server: Broker
 ) -> None:

@@ -18,7 +18,7 @@ from daemon.aio.tasks import background
 from daemon.bus import room, subjects
 from daemon.bus.address import address_of
 from daemon.bus.connection import Connection, connected
-from daemon.bus.looking import missing
+from daemon.bus.looking import as_they_are
 from daemon.bus.natsclient import Denied
 from daemon.bus.opening import Bus, open_bus
 from daemon.bus.room import REFUSING_STREAMS, Room
@@ -123,7 +123,7 @@ async def work(bus: Bus, *, cluster: str) -> None:
     ):
         await _keep(store)  # type: ignore[arg-type]  # a session's store is made of two
     with suppress(VerdictdError):
-        await missing(bus.connection)
+        await as_they_are(bus.connection)
     for number, decided_at in enumerate((time.time(), LONG_AGO)):
         told = verdict(f"web-{number}", cluster=cluster, decided_at=decided_at)
         with suppress(VerdictdError):

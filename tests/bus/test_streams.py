@@ -1,6 +1,7 @@
 """The streams: made, mended, left alone, and refused with a reason where they cannot be what they must."""
 
 import asyncio
+import logging
 import re
 from contextlib import aclosing
 from pathlib import Path
@@ -13,13 +14,15 @@ from config.settings import Keep, KeepStream, Nats
 from daemon.bus import streams, subjects, upkeep
 from daemon.bus.address import BrokerAddress
 from daemon.bus.connection import Connection, connected
-from daemon.bus.looking import look, missing
+from daemon.bus.looking import as_they_are, look
 from daemon.bus.opening import Bus, open_bus
-from daemon.bus.streams import PLANS, ensure_streams
+from daemon.bus.streams import PLANS, ensure_streams, set_right
+from daemon.bus.upkeep import Righting
 from daemon.errors import InvalidInput, Unavailable
 from tests.bus.test_publisher import told
 from tests.hand.broker import Broker
 from tests.hand.samples import verdict
+from tests.hand.waiting import until
 from tests.servers.locate import require
 from tests.servers.run import LOOPBACK, free_ports, running
 
@@ -113,6 +116,70 @@ async def test_a_stream_that_somebody_keeps_from_taking_writes_as_they_are_meant
         assert (await bus.connection.jetstream.stream_info(stream)).config == config
 
 
+@pytest.mark.parametrize(
+    ("stream", "changed"),
+    [
+        (subjects.VERDICTS, {"discard": api.DiscardPolicy.NEW}),
+        (subjects.RELEASES, {"discard": api.DiscardPolicy.OLD}),
+        (subjects.VERDICTS, {"no_ack": True}),
+        (subjects.VERDICTS, {"max_msgs_per_subject": 1}),
+        (subjects.AUDIT, {"duplicate_window": 1.0}),
+        (f"KV_{subjects.SESSIONS}", {"discard_new_per_subject": True}),
+    ],
+)
+async def test_a_stream_that_is_set_by_hand_is_set_right_while_we_run(
+    bus: Bus, stream: str, changed: dict[str, object], caplog: pytest.LogCaptureFixture
+) -> None:
+    jetstream = bus.connection.jetstream
+    config = (await jetstream.stream_info(stream)).config
+    await jetstream.update_stream(config.evolve(**changed))
+    async with asyncio.timeout(20):
+        while (await jetstream.stream_info(stream)).config != config:
+            await asyncio.sleep(0.02)
+        await until(lambda: lines(caplog) != [])
+    [line] = lines(caplog)
+    assert line.__dict__["stream"] == stream
+    assert line.__dict__["was"].startswith(f"{next(iter(changed))}=")
+
+
+async def test_subjects_that_were_taken_from_a_stream_by_hand_are_given_back_and_others_stay(bus: Bus) -> None:
+    jetstream = bus.connection.jetstream
+    config = (await jetstream.stream_info(subjects.VERDICTS)).config
+    await jetstream.update_stream(config.evolve(subjects=["a.later.version"]))
+    async with asyncio.timeout(20):
+        await told(bus, verdict())
+    assert (await jetstream.stream_info(subjects.VERDICTS)).config.subjects == ["a.later.version", "verdictd.verdict.>"]
+
+
+async def test_what_the_settings_of_another_daemon_say_of_a_stream_and_limits_of_the_operator_are_left(nats_server: Broker) -> None:
+    keep = Keep(records=KeepStream(days=7, bytes=20_000_000), verdicts=KeepStream(days=400))
+    async with connected(plain(nats_server), name="t", connect_timeout_seconds=20.0) as connection:
+        await ensure_streams(connection.jetstream, replicas=1, patience_seconds=20.0, keep=keep)
+        await connection.jetstream.update_stream(PLANS[0].config(replicas=1).evolve(max_bytes=9_000_000, max_age=7_200.0))
+        there = await as_they_are(connection)
+    for plan in PLANS:
+        config = there[plan.name]
+        assert config is not None
+        assert set_right(config, plan) == config
+        assert set_right(config.evolve(num_replicas=3), plan).num_replicas == 3
+
+
+async def test_a_stream_that_is_set_again_and_again_is_set_right_once_a_minute(bus: Bus, caplog: pytest.LogCaptureFixture) -> None:
+    now = [0.0]
+    righting = Righting(bus.connection, monotonic=lambda: now[0])
+    jetstream = bus.connection.jetstream
+    strayed = (await jetstream.stream_info(subjects.VERDICTS)).config.evolve(discard=api.DiscardPolicy.NEW)
+    there = {plan.name: None for plan in PLANS} | {subjects.VERDICTS: strayed}
+    for at, times in ((0.0, 1), (59.0, 1), (60.0, 2)):
+        now[0] = at
+        await righting.of(there)
+        assert len(lines(caplog)) == times
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    return [record for record in caplog.records if "set by hand" in record.message]
+
+
 async def test_a_longer_duplicate_window_of_the_operator_is_kept(nats_server: Broker) -> None:
     async with connected(plain(nats_server), name="t", connect_timeout_seconds=20.0) as connection:
         await connection.jetstream.add_stream(name=subjects.VERDICTS, subjects=["x"], duplicate_window=9000.0)
@@ -184,7 +251,7 @@ async def test_a_stream_that_somebody_deletes_while_the_others_stay_comes_back(b
         for plan in PLANS:
             await bus.connection.jetstream.delete_stream(plan.name)
             await told(bus, verdict())
-            while await missing(bus.connection):
+            while None in (await as_they_are(bus.connection)).values():
                 await asyncio.sleep(0.02)
 
 

@@ -80,10 +80,8 @@ async def test_a_broker_that_is_away_is_a_trouble_of_publishing_and_has_the_verd
     assert [told for _, told in await published(bus)] == [verdict]
 
 
-async def test_a_verdict_that_its_full_stream_refuses_is_said_with_what_mends_it_and_counted_until_it_is_told(
-    bus: Bus, unkept: None
-) -> None:
-    del unkept
+@pytest.mark.usefixtures("unkept")
+async def test_a_verdict_that_its_full_stream_refuses_is_said_with_what_mends_it_and_counted_until_it_is_told(bus: Bus) -> None:
     scene, metrics = Scene(telemetry=HandTelemetry([gap()])), Metrics()
     async with engine_on(bus, scene, metrics) as engine:
         metrics.watch_verdicts(lambda: engine.verdicts_held_up)

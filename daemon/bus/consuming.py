@@ -9,13 +9,13 @@ not held any longer.
 import asyncio
 import logging
 import weakref
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from datetime import UTC, datetime, timedelta
 
 from nats.aio.msg import Msg
 from nats.errors import NotJSMessageError
-from nats.js import api
-from nats.js.errors import NotFoundError
+from nats.js import JetStreamContext, api
+from nats.js.errors import APIError, NotFoundError
 
 from daemon.aio.backoff import pauses
 from daemon.aio.throttle import LogThrottle
@@ -70,6 +70,8 @@ ACK_WAIT_SECONDS = 10.0
 HEARTBEAT_SECONDS = 3.0
 # A consumer made for a stream that is there already (another cluster's) begins with the last hour, not with the last week.
 LOOK_BACK_SECONDS = 3_600.0
+# JetStream's number for a consumer that cannot be made so; of one that is there already, that where it begins cannot be changed.
+NOT_MADE = 10012
 
 
 class Consumer:
@@ -166,6 +168,31 @@ class Consumer:
     async def _ensure(self) -> None:
         """Make the consumer, or bring it to what it must be; where it begins is decided once."""
         jetstream = self._connection.jetstream
+        with translated(f"creating the consumer {self._durable}"):
+            try:
+                there = await self._made(jetstream)
+            except APIError as error:
+                if error.err_code != NOT_MADE:
+                    raise
+                there = await self._made(jetstream)  # another replica has made it since we looked: it begins where that one said
+            if self._queue_subject is not None:
+                return
+            delivered = None if there is None else there.delivered
+            if delivered is None:
+                self.gaps.begin(delivered=None, deliveries=None)
+            else:
+                self.gaps.begin(delivered=delivered.stream_seq, deliveries=delivered.consumer_seq)
+            self.gaps.next_is((await jetstream.stream_info(self._stream)).state.first_seq)
+
+    async def _made(self, jetstream: JetStreamContext) -> api.ConsumerInfo | None:
+        """How it was before it was made, or brought to what it must be; null: it was not there."""
+        there: api.ConsumerInfo | None = None
+        start: Mapping[str, object]
+        try:
+            there = await jetstream.consumer_info(self._stream, self._durable)
+            start = {"deliver_policy": there.config.deliver_policy, "opt_start_time": there.config.opt_start_time}
+        except NotFoundError:
+            start = self._start()
         wanted = api.ConsumerConfig(
             durable_name=self._durable,
             ack_policy=api.AckPolicy.EXPLICIT,
@@ -175,22 +202,8 @@ class Consumer:
             max_ack_pending=1_000,
             filter_subject=self._queue_subject,
         )
-        with translated(f"creating the consumer {self._durable}"):
-            try:
-                info = await jetstream.consumer_info(self._stream, self._durable)
-                current, delivered = info.config, info.delivered
-                start = {"deliver_policy": current.deliver_policy, "opt_start_time": current.opt_start_time}
-            except NotFoundError:
-                delivered = None
-                start = self._start()
-            await jetstream.add_consumer(self._stream, wanted.evolve(**start))
-            if self._queue_subject is not None:
-                return
-            if delivered is None:
-                self.gaps.begin(delivered=None, deliveries=None)
-            else:
-                self.gaps.begin(delivered=delivered.stream_seq, deliveries=delivered.consumer_seq)
-            self.gaps.next_is((await jetstream.stream_info(self._stream)).state.first_seq)
+        await jetstream.add_consumer(self._stream, wanted.evolve(**start))
+        return there
 
     def _start(self) -> dict[str, api.DeliverPolicy | datetime]:
         """Where a new one begins."""

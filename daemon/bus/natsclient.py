@@ -9,12 +9,17 @@ what is in a stream, which is known by the address to answer it at, never has th
 
 And a right that its user lacks is told beside the request that needs it, which the library then lets wait for an answer in vain.
 Here the request fails at once, and says which right.
+
+And a question that meets a stream between two leaders is answered by nobody, though a moment later there is one. What only reads is
+asked again while it waits, at the same address: the first answer counts, and one that is slow is not given up for that.
 """
 
 import asyncio
+import contextlib
 import re
 import time
 import weakref
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import nats.aio.client
@@ -31,6 +36,10 @@ _DENIAL = re.compile(r"permissions violation for (publish|subscription) to \"(.*
 # What is denied is tried again sooner than this, by whoever needs it.
 DENIED_SECONDS = 15.0
 _DENIALS_REMEMBERED = 100
+
+
+_ONLY_READS = re.compile(r"\$JS\.API\.(STREAM\.(INFO|MSG\.GET)|CONSUMER\.(INFO|LIST)|DIRECT\.GET)\.")
+ASK_AGAIN_SECONDS = 0.75
 
 
 class Denied(nats.errors.Error):
@@ -56,6 +65,7 @@ class NatsClient(nats.aio.client.Client):
         super().__init__()
         self._asked: weakref.WeakKeyDictionary[asyncio.Future[Any], str] = weakref.WeakKeyDictionary()
         self._denials: dict[str, float] = {}
+        self._asking_again: set[asyncio.Task[None]] = set()
 
     @property
     def denied(self) -> list[str]:
@@ -64,11 +74,31 @@ class NatsClient(nats.aio.client.Client):
         return [right for right, at in self._denials.items() if at >= since]
 
     async def publish(self, subject: str, payload: bytes = b"", reply: str = "", headers: dict[str, Any] | None = None) -> None:
-        """Publish; of a request it is noted what it asks."""
+        """Publish; of a request it is noted what it asks, and what only reads is asked until there is an answer."""
         answer = self._resp_map.get(reply.rpartition(".")[2])
         if answer is not None:
             self._asked[answer] = subject
+            if _ONLY_READS.match(subject):
+                self._ask_again(answer, lambda: super(NatsClient, self).publish(subject, payload, reply, headers))
         await super().publish(subject, payload, reply, headers)
+
+    def _ask_again(self, answer: asyncio.Future[Any], ask: Callable[[], Awaitable[None]]) -> None:
+        """Now and then, until the answer is there, or nobody waits for it any more: the library cancels it then."""
+
+        async def asks() -> None:
+            while self.is_connected:
+                with contextlib.suppress(nats.errors.Error, OSError):
+                    await ask()
+                await asyncio.sleep(ASK_AGAIN_SECONDS)
+
+        def begin() -> None:
+            task = asyncio.create_task(asks(), name="ask again")
+            self._asking_again.add(task)
+            task.add_done_callback(self._asking_again.discard)
+            answer.add_done_callback(lambda _: task.cancel())
+
+        timer = asyncio.get_running_loop().call_later(ASK_AGAIN_SECONDS, begin)
+        answer.add_done_callback(lambda _: timer.cancel())
 
     async def _process_err(self, err_msg: str) -> None:
         # The library hands it over in lower case; what it was read from is still there.

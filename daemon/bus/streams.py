@@ -235,6 +235,7 @@ def set_right(current: api.StreamConfig, plan: StreamPlan) -> api.StreamConfig:
     is_said = plan.name == f"KV_{subjects.RECORDS}"
     return current.evolve(
         subjects=[*(current.subjects or []), *(one for one in plan.subjects if one not in (current.subjects or []))],
+        subject_transform=wanted.subject_transform,
         discard=current.discard if is_said else wanted.discard,
         discard_new_per_subject=wanted.discard_new_per_subject,
         no_ack=wanted.no_ack,

@@ -7,7 +7,7 @@ tasks in an order of one's own, a body that is left when an event is set, and a 
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Collection, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -40,6 +40,9 @@ class TaskGroup(asyncio.TaskGroup):  # noqa: TID251 - the one place where it may
             owner = asyncio.current_task()
             if sys.version_info < (3, 13) and owner is not None and self._has_cancelled_its_owner() and not accounted:
                 owner.uncancel()
+            if isinstance(failure, BaseExceptionGroup) and sys.version_info >= (3, 13) and cancellations():
+                with suppress(asyncio.CancelledError):  # it comes again, at whatever is awaited next: here, not in a clean-up
+                    await asyncio.sleep(0)
             if isinstance(failure, BaseExceptionGroup) and cancellations() > self._cancellations_before:
                 raise asyncio.CancelledError from failure
             raise

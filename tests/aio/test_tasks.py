@@ -47,6 +47,33 @@ async def test_a_group_that_has_failed_leaves_no_cancellation_of_its_owner() -> 
     await asyncio.sleep(0)
 
 
+@pytest.mark.parametrize("turns", range(3))
+async def test_an_owner_that_is_cancelled_as_a_child_fails_can_tidy_up(turns: int) -> None:
+    began, tidied = asyncio.Event(), asyncio.Event()
+
+    async def fails() -> None:
+        began.set()
+        await asyncio.sleep(0)
+        raise Unavailable("theirs")
+
+    async def owns() -> None:
+        try:
+            async with TaskGroup() as group:
+                group.create_task(fails())
+        finally:
+            await asyncio.sleep(0)
+            tidied.set()
+
+    owner = asyncio.ensure_future(owns())
+    await began.wait()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    owner.cancel()
+    await asyncio.wait([owner])
+    assert owner.cancelled()
+    assert tidied.is_set()
+
+
 async def test_an_owner_that_was_asked_to_end_before_hears_what_failed() -> None:
     """Who has heard of the cancellation and tidies up by a group of its own is not ended again by it."""
 
@@ -60,6 +87,7 @@ async def test_an_owner_that_was_asked_to_end_before_hears_what_failed() -> None
             with pytest.raises(ExceptionGroup) as caught:
                 async with TaskGroup() as group:
                     group.create_task(fails())
+            await asyncio.sleep(0)
             return str(caught.value.exceptions[0])
         return "never"
 

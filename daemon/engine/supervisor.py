@@ -55,7 +55,8 @@ class Supervisor:
         registry = self._registry = state.registry
         checkpoints = self._checkpoints = state.checkpoints
         self._group = group
-        self._companies = Companies()
+        # A line for each mesh: one whose API server hangs holds up no other.
+        self._companies = {name: Companies() for name in ports.meshes}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         looked_at = {name: _contained(mesh) for name, mesh in ports.meshes.items()}
         self.weights = {
@@ -198,7 +199,7 @@ class Supervisor:
         back_off = pauses((0.2, 0.5, 1.0))
         while True:
             try:
-                async with self._companies.joined((session.release.mesh, session.release.namespace)):
+                async with self._companies[str(session.release.mesh)].joined(session.release.namespace):
                     placement = await fanout.locate(self._mesh(session).clusters, session.release)
                 if wrong := strategies.misfit(session.release.strategy, placement.routes):
                     raise NotFound(wrong)

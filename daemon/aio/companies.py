@@ -28,7 +28,7 @@ class Companies:
     Args:
         at_once: companies that have a place at the same time.
         least: a company is filled up with further groups until it has so many members.
-        most: so many it has at most; the others of their group are the next company.
+        most: so many it has at most; the others of their group go to the end of the line.
         place_seconds: how long a company keeps others waiting.
     """
 
@@ -70,7 +70,7 @@ class Companies:
             room = self._most - len(members)
             members += waiting[:room]
             if left := waiting[room:]:
-                self._line = {group: left, **self._line}
+                self._line[group] = left  # behind the others, who would wait for ever where a large one keeps coming back
         return members
 
     def _leave(self, company: _Company) -> None:

@@ -69,15 +69,30 @@ async def test_neighbours_who_wait_begin_together_and_in_the_order_of_the_first_
     await asyncio.gather(*tasks)
 
 
-async def test_a_large_group_goes_in_several_companies_one_after_the_other() -> None:
+async def test_a_large_group_goes_in_several_companies_by_turns_with_the_others() -> None:
     walk = Walk(Companies(at_once=1, least=2, most=3))
     tasks = walk.send("a1", "a2", "a3", "a4", "b1", "b2", "b3")
     await turns()
     assert walk.inside == ["a1", "a2", "a3"]
     await walk.release()
-    assert walk.inside == ["a4", "b1", "b2"]
+    assert walk.inside == ["b1", "b2", "b3"]
     await walk.release()
-    assert walk.inside == ["b3"]
+    assert walk.inside == ["a4"]
+    walk.open.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_a_large_group_that_keeps_coming_back_keeps_nobody_waiting_for_ever() -> None:
+    walk = Walk(Companies(at_once=1, least=1, most=2))
+    tasks = walk.send("a1", "a2", "a3", "a4", "a5")
+    await turns()
+    tasks += walk.send("b1")
+    await walk.release()
+    tasks += walk.send("a1", "a2")
+    await walk.release()
+    tasks += walk.send("a3", "a4")
+    await walk.release()
+    assert "b1" in walk.begun
     walk.open.set()
     await asyncio.gather(*tasks)
 

@@ -66,6 +66,7 @@ class Admission:
         self._checkpoints = state.checkpoints
         self._supervisor = supervisor
         self._tenure = state.tenure
+        self._lull = state.lull
         self._latecomers = latecomers
         self._group = group
         self._under_way: dict[str, asyncio.Task[str | Exception]] = {}
@@ -99,7 +100,7 @@ class Admission:
 
     async def _outcome(self, newcomer: Newcomer) -> str | Exception:
         """What ``_admit`` gave or raised, as a value: in a group, an error that gets out ends everything."""
-        with release_bound(newcomer.release_id):
+        with release_bound(newcomer.release_id), self._lull.busy():
             try:
                 return await self._admit(newcomer)
             except Exception as error:  # noqa: BLE001 - raised again for whoever asked

@@ -55,6 +55,7 @@ class Supervisor:
         registry = self._registry = state.registry
         checkpoints = self._checkpoints = state.checkpoints
         self._group = group
+        self._lull = state.lull
         # A line for each mesh: one whose API server hangs holds up no other.
         self._companies = {name: Companies() for name in ports.meshes}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -195,6 +196,7 @@ class Supervisor:
     async def _looked_for(self, session: Session) -> Session:
         """The session with its routes found, or with the reason why they could not be: objects may come after their event."""
         ports = self._ports
+        await self._lull.wait()
         give_up_at = ports.clock.monotonic() + ports.limits.locate_seconds
         back_off = pauses((0.2, 0.5, 1.0))
         while True:

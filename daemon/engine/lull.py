@@ -1,0 +1,41 @@
+"""Those who are let in go first; who is in can wait a moment for the lull.
+
+To let a release in takes next to nothing, and somebody waits for the answer. To find it asks the API server half a dozen questions,
+which many can ask together. So the canaries of a flood of announcements are looked for when it ebbs, or after a moment in any case:
+then in companies (``daemon.aio.companies``), and each for a fraction of what it costs alone.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Final
+
+MOMENT_SECONDS: Final = 0.5
+"""However many keep coming; an announcement that comes alone is answered within a few ms."""
+
+
+class Lull:
+    """Whether anybody is being let in."""
+
+    def __init__(self) -> None:
+        self._busy = 0
+        self._calm = asyncio.Event()
+        self._calm.set()
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """Somebody is."""
+        self._busy += 1
+        self._calm.clear()
+        try:
+            yield
+        finally:
+            self._busy -= 1
+            if not self._busy:
+                self._calm.set()
+
+    async def wait(self, *, seconds: float = MOMENT_SECONDS) -> None:
+        """Until nobody is, for so long at most; the next one may come in the same turn."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._calm.wait()

@@ -1,6 +1,7 @@
 """Who is in waits for a lull of those who are let in: not for long, and not at all where nobody is."""
 
 import asyncio
+import itertools
 
 import msgspec
 
@@ -48,6 +49,13 @@ async def test_canaries_of_a_flood_are_looked_for_when_all_are_in() -> None:
             return await super().locate(release)
 
     scene = Scene(telemetry=HandTelemetry([gap()]), router=Router())
+    put, number = scene.sessions.put, itertools.count()
+
+    async def later_each(key: str, value: bytes, *, over: int | None = None) -> int:
+        await turns(20 * next(number))
+        return await put(key, value, over=over)
+
+    scene.sessions.put = later_each  # type: ignore[method-assign]
     async with running(scene) as engine:
         releases = [msgspec.structs.replace(RELEASE, service=f"web-{n}") for n in range(20)]
         await asyncio.gather(*(engine.submit(one, release_id=one.service) for one in releases))

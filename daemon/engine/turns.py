@@ -11,8 +11,10 @@ Each cluster of a mesh has turns of its own, so that one whose API server hangs 
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from typing import Final
+
+from daemon.engine.lull import Lull
 
 PLACES: Final = 16
 """Two questions each keep a server of some cores busy, and fit into the connections that a client keeps open."""
@@ -50,9 +52,7 @@ class Turns:
         self._ahead = asyncio.Semaphore(ahead)
         self._longest_seconds = longest_seconds
         self._calm_seconds = calm_seconds
-        self._at_it = 0
-        self._is_calm = asyncio.Event()
-        self._is_calm.set()
+        self._lull = Lull()
 
     def asking(self) -> AbstractAsyncContextManager[None]:
         """Ask what is to be known before the turn: at once where there is a place, else after those who came before."""
@@ -64,17 +64,12 @@ class Turns:
 
     async def calm(self) -> None:
         """Wait until nobody asks, waits for a turn or has one, but not for long."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._calm_seconds):
-                while self._at_it:  # who has asked comes for its turn in the same moment
-                    await self._is_calm.wait()
+        await self._lull.wait(seconds=self._calm_seconds)
 
     @asynccontextmanager
     async def _in_order(self, places: asyncio.Semaphore) -> AsyncIterator[None]:
         with ExitStack() as ending:
-            ending.callback(self._leave)
-            self._at_it += 1
-            self._is_calm.clear()
+            ending.enter_context(self._lull.busy())
             await places.acquire()
             ending.callback(places.release)
             # Whoever takes longer has left the turn before it is done: closed twice, the stack ends it once.
@@ -83,8 +78,3 @@ class Turns:
                 yield
             finally:
                 timer.cancel()
-
-    def _leave(self) -> None:
-        self._at_it -= 1
-        if not self._at_it:
-            self._is_calm.set()

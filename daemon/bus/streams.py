@@ -231,36 +231,36 @@ def set_right(current: api.StreamConfig, plan: StreamPlan) -> api.StreamConfig:
     Nothing of it is what settings say, or a later version may say otherwise: daemons that differ in that may share a broker, and
     would have their own way by turns.
     """
-    wanted = plan.config(replicas=1)
-    is_said = plan.name == f"KV_{subjects.RECORDS}"
-    return current.evolve(
-        subjects=[*(current.subjects or []), *(one for one in plan.subjects if one not in (current.subjects or []))],
-        subject_transform=wanted.subject_transform,
-        discard=current.discard if is_said else wanted.discard,
-        discard_new_per_subject=wanted.discard_new_per_subject,
-        no_ack=wanted.no_ack,
-        max_msgs_per_subject=wanted.max_msgs_per_subject,
-        duplicate_window=max(current.duplicate_window, wanted.duplicate_window),
-        allow_direct=wanted.allow_direct,
+    usable = _usable(current, plan.config(replicas=1))
+    there, is_said = current.subjects or [], plan.name == f"KV_{subjects.RECORDS}"
+    return usable.evolve(
+        subjects=[*there, *(one for one in plan.subjects if one not in there)],
+        discard=current.discard if is_said else usable.discard,
     )
 
 
 def _merged(current: api.StreamConfig, wanted: api.StreamConfig, *, enforced: Mapping[str, float]) -> api.StreamConfig:
     """The current configuration with what correctness needs put right; other limits stay as the operator set them."""
-    return current.evolve(
+    return _usable(current, wanted).evolve(
         subjects=wanted.subjects,
-        subject_transform=wanted.subject_transform,
         retention=wanted.retention,
         storage=wanted.storage,
+        sealed=wanted.sealed,
+        num_replicas=wanted.num_replicas,
+        **enforced,
+    )
+
+
+def _usable(current: api.StreamConfig, wanted: api.StreamConfig) -> api.StreamConfig:
+    """The current configuration with what becomes of a message put right."""
+    return current.evolve(
+        subject_transform=wanted.subject_transform,
         discard=wanted.discard,
         discard_new_per_subject=wanted.discard_new_per_subject,
         no_ack=wanted.no_ack,
-        sealed=wanted.sealed,
-        num_replicas=wanted.num_replicas,
         max_msgs_per_subject=wanted.max_msgs_per_subject,
         duplicate_window=max(current.duplicate_window, wanted.duplicate_window),
         allow_direct=wanted.allow_direct,
-        **enforced,
     )
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -28,6 +29,16 @@ async def ended(scene: Scene) -> tuple[Verdict, bytes]:
         await until(lambda: ID not in scene.sessions.data)
     assert verdict.outcome is Outcome.PROMOTE
     return verdict, old
+
+
+async def watched_until_killed(scene: Scene) -> dict[str, Any]:
+    """What the store has of a release whose daemon dies while it watches."""
+    scene.telemetry = HandTelemetry([gap()])
+    async with killed(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await until(lambda: b'"watching"' in scene.sessions.data.get(ID, b""))
+    document: dict[str, Any] = json.loads(scene.sessions.data[ID])
+    return document
 
 
 async def test_a_session_that_comes_back_after_its_release_has_ended_is_removed_and_said(caplog: pytest.LogCaptureFixture) -> None:
@@ -113,11 +124,8 @@ async def test_what_was_located_before_a_restart_is_what_every_step_of_the_rever
 
 
 async def test_a_session_of_a_version_that_kept_no_arms_is_read_and_reverted() -> None:
-    scene = Scene(telemetry=HandTelemetry([gap()]))
-    async with killed(scene) as engine:
-        await engine.submit(RELEASE, release_id=ID)
-        await until(lambda: b'"watching"' in scene.sessions.data.get(ID, b""))
-    document = json.loads(scene.sessions.data[ID])
+    scene = Scene()
+    document = await watched_until_killed(scene)
     del document["session"]["located"]
     scene.sessions.data[ID] = json.dumps(document).encode()
     scene.telemetry.readings = [failing()]
@@ -138,11 +146,8 @@ async def test_a_session_of_a_version_that_kept_no_arms_is_read_and_reverted() -
 async def test_what_a_clock_was_off_when_a_watch_began_is_not_counted_for_watched(
     off_seconds: float, age_seconds: float | None, outcome: Outcome
 ) -> None:
-    scene = Scene(telemetry=HandTelemetry([gap()]))
-    async with killed(scene) as engine:
-        await engine.submit(RELEASE, release_id=ID)
-        await until(lambda: b'"watching"' in scene.sessions.data.get(ID, b""))
-    document = json.loads(scene.sessions.data[ID])
+    scene = Scene()
+    document = await watched_until_killed(scene)
     document["session"]["started_at"] += off_seconds
     scene.sessions.data[ID] = json.dumps(document).encode()
     scene.sessions.age_seconds = age_seconds
@@ -163,11 +168,8 @@ class LateWrites(MemoryStore):
 
 
 async def test_what_a_clock_was_off_is_not_counted_for_watched_either_where_a_late_write_comes_between() -> None:
-    scene = Scene(telemetry=HandTelemetry([gap()]))
-    async with killed(scene) as engine:
-        await engine.submit(RELEASE, release_id=ID)
-        await until(lambda: b'"watching"' in scene.sessions.data.get(ID, b""))
-    document = json.loads(scene.sessions.data[ID])
+    scene = Scene()
+    document = await watched_until_killed(scene)
     document["session"]["started_at"] -= 7200.0
     scene.sessions = LateWrites()
     scene.sessions.data[ID] = json.dumps(document).encode()

@@ -1,8 +1,10 @@
 """The engine's measurements as metrics."""
 
 import re
+from collections.abc import Callable
 
 import msgspec
+import pytest
 from prometheus_client.samples import Sample
 
 from analyzers.counts import Arm
@@ -259,17 +261,14 @@ def test_how_nats_and_telemetry_stand_can_be_scraped() -> None:
     assert value("verdictd_nats_connected") == 0.0
 
 
-def test_verdicts_that_cannot_be_told_are_counted_as_they_are_when_it_is_asked_for() -> None:
+@pytest.mark.parametrize(
+    ("watch", "name"),
+    [(Metrics.watch_verdicts, "verdictd_verdicts_held_up"), (Metrics.watch_announcements, "verdictd_announcements_waiting")],
+    ids=["verdicts that cannot be told", "what waits for its canary"],
+)
+def test_who_waits_is_counted_as_it_is_when_it_is_asked_for(watch: Callable[[Metrics, Callable[[], int]], None], name: str) -> None:
     metrics, waiting = Metrics(), ["web-1"]
-    metrics.watch_verdicts(lambda: len(waiting))
-    assert metrics.registry.get_sample_value("verdictd_verdicts_held_up") == 1.0
+    watch(metrics, lambda: len(waiting))
+    assert metrics.registry.get_sample_value(name) == 1.0
     waiting.clear()
-    assert metrics.registry.get_sample_value("verdictd_verdicts_held_up") == 0.0
-
-
-def test_what_waits_for_its_canary_is_counted_as_it_is_when_it_is_asked_for() -> None:
-    metrics, waiting = Metrics(), ["web-1"]
-    metrics.watch_announcements(lambda: len(waiting))
-    assert metrics.registry.get_sample_value("verdictd_announcements_waiting") == 1.0
-    waiting.clear()
-    assert metrics.registry.get_sample_value("verdictd_announcements_waiting") == 0.0
+    assert metrics.registry.get_sample_value(name) == 0.0

@@ -11,6 +11,7 @@ from typing import assert_never
 
 from config.errors import ConfigError, Fault
 from config.settings import EnvoyTelemetry, PrometheusTelemetry, Settings, SidecarTelemetry, Telemetry
+from daemon.kube.transport import QUESTIONS, WATCHES
 from daemon.meshes.registry import kind_of, need_kubernetes
 
 MOST = 1000
@@ -21,7 +22,7 @@ ACCEPTED_AT_ONCE = 16
 
 # Standard streams, the event loop's own, the broker and its child, and a file for each thread that may be reading one.
 _OWN = 64
-_API_SERVER = 100  # the pool of kubernetes_asyncio
+_API_SERVER = QUESTIONS + WATCHES
 _PROMETHEUS = 8
 
 

@@ -182,7 +182,9 @@ class KubeClient:
         await self._server.connect()
         try:
             async with asyncio.timeout(self._timeout):
-                response = await self._server.send("GET", path, query=query, read_seconds=idle_seconds, total_seconds=None)
+                response = await self._server.send(
+                    "GET", path, query=query, read_seconds=idle_seconds, total_seconds=None, watch=True
+                )
                 try:
                     await _check(response, what=what)
                 except BaseException:

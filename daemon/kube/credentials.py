@@ -57,6 +57,7 @@ class Authenticated:
         total_seconds: float | None,
         body: object = None,
         content_type: str = "application/json",
+        watch: bool = False,
     ) -> aiohttp.ClientResponse:
         """The head of the answer to one request, or to a second one with fresh credentials. Raises as ``Transport.send``."""
         transport: Transport | None = await self._connected()
@@ -70,6 +71,7 @@ class Authenticated:
                 content_type=content_type,
                 read_seconds=read_seconds,
                 total_seconds=total_seconds,
+                watch=watch,
             )
             if response.status != 401:
                 return response

@@ -24,12 +24,22 @@ _CONNECT_SECONDS = 3.0
 _READ_BYTES = 2 * 1024 * 1024
 """A line of a watch, which is an object, is to fit into it."""
 
+QUESTIONS = 100
+"""Connections for everything that is answered at once."""
+WATCHES = 500
+"""And those for watches, each of which holds one for minutes: were they of the same pool, a hundred of them would be all of it, and
+no patch of a revert would ever get one."""
+
 
 class Transport:
-    """An open session with credentials that refresh themselves. Made by ``connect``."""
+    """An open session with credentials that refresh themselves, and one for watches. Made by ``connect``.
 
-    def __init__(self, api_client: Any) -> None:
+    ``watches``: the rest layer of the latter.
+    """
+
+    def __init__(self, api_client: Any, *, watches: Any) -> None:
         self._api = api_client
+        self._watches = watches
 
     @property
     def host(self) -> str:
@@ -46,8 +56,11 @@ class Transport:
         total_seconds: float | None,
         body: object = None,
         content_type: str = "application/json",
+        watch: bool = False,
     ) -> aiohttp.ClientResponse:
         """Send one request and return the answer's head, whatever its status; the caller reads and releases it.
+
+        ``watch``: its answer goes on for minutes.
 
         Raises:
             TimedOut: connecting, or waiting for the next bytes, took too long.
@@ -61,8 +74,9 @@ class Transport:
         except Exception as error:  # plug-ins and token files raise whatever they like
             raise Forbidden(f"no credentials for {self.host}: {error}") from error
         timeout = aiohttp.ClientTimeout(total=total_seconds, sock_connect=_CONNECT_SECONDS, sock_read=read_seconds)
+        rest = self._watches if watch else self._api.rest_client
         try:
-            response: aiohttp.ClientResponse = await self._api.rest_client.request(
+            response: aiohttp.ClientResponse = await rest.request(
                 method,
                 self.host + path,
                 query_params=parameters,
@@ -78,7 +92,8 @@ class Transport:
         return response
 
     async def close(self) -> None:
-        """Close the session."""
+        """Close both sessions."""
+        await self._watches.close()
         await self._api.close()
 
 
@@ -100,12 +115,15 @@ async def connect(settings: Kubernetes) -> Transport:
                     config_file=path, context=settings.context, client_configuration=configuration
                 )
         configuration.proxy = configuration.proxy or _proxy_for(configuration.host)
-        # Building the client reads certificates from files, and cannot be made in a thread: its session wants the loop.
+        configuration.connection_pool_maxsize = QUESTIONS
+        # Building these reads certificates from files, and cannot be made in a thread: a session wants the loop.
         api = kubernetes.client.ApiClient(configuration)
+        watches = kubernetes.client.rest.RESTClientObject(configuration, maxsize=WATCHES)
     except (kubernetes.config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, KeyError) as error:
         raise Refused(f"the credentials for Kubernetes cannot be used: {error}") from error
-    _take_session(api.rest_client)
-    return Transport(api)
+    for rest in (api.rest_client, watches):
+        _take_session(rest)
+    return Transport(api, watches=watches)
 
 
 def _take_session(rest: Any) -> None:

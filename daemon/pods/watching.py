@@ -12,7 +12,7 @@ from typing import Self
 
 from daemon.aio.clock import Clock
 from daemon.aio.tasks import cancel_all
-from daemon.errors import VerdictdError
+from daemon.errors import Unavailable, VerdictdError
 from daemon.kube.answers import Expired
 from daemon.kube.client import KubeClient
 from daemon.kube.informer import Informer
@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 BELIEVED_SECONDS = 300.0
 """How long pods are taken for what they were while nothing is heard of the API server; a quiet watch is heard of each minute."""
 UNASKED_SECONDS = 120.0
+MOST_NAMESPACES = 400
+"""At the same time: each watch holds a connection, and there are so many for all of them (``daemon.kube.transport.WATCHES``)."""
 _FIRST_LISTING_SECONDS = 2.0
 _POLL_SECONDS = 0.02
 
@@ -96,6 +98,7 @@ class PodWatch:
         self._clock = clock
         self._cluster = cluster
         self._namespaces: dict[str, WatchedNamespace] = {}
+        self._room = Standing(f"watches of pods in {cluster}" if cluster else "watches of pods", now=clock.now)
 
     async def __aenter__(self) -> Self:
         """Nothing is watched before somebody asks."""
@@ -114,6 +117,8 @@ class PodWatch:
         """
         there = self._namespaces.get(name)
         if there is None or there.task.done():
+            if there is None:
+                self._need_room(name)
             where = f"{self._cluster}/{name}" if self._cluster else name
             there = self._namespaces[name] = WatchedNamespace(self._kube, name, clock=self._clock, where=where)
         await there.known()
@@ -124,6 +129,18 @@ class PodWatch:
         now = self._clock.monotonic()
         unasked = [name for name, one in self._namespaces.items() if now - one.asked_at > UNASKED_SECONDS]
         await cancel_all([self._namespaces.pop(name).task for name in unasked])
+
+    def _need_room(self, name: str) -> None:
+        """Raise ``Unavailable`` where as many namespaces are watched as may be; said once, until there is room."""
+        if len(self._namespaces) < MOST_NAMESPACES:
+            self._room.works()
+            return
+        error = Unavailable(
+            f"the pods of {MOST_NAMESPACES} namespaces are watched already, as many as one replica may: "
+            f"those of {name} are not; let more replicas share the work"
+        )
+        self._room.fails(str(error))
+        raise error
 
 
 def _broken(task: asyncio.Task[None]) -> None:

@@ -24,6 +24,7 @@ from daemon.delivery import owners
 from daemon.engine.dependencies import Sink
 from daemon.errors import Defect, InvalidInput, Unavailable
 from daemon.http.capacity import set_aside
+from daemon.kube.transport import QUESTIONS, WATCHES
 from daemon.meshes.istio.mesh import IstioMesh
 from daemon.ports.events import EventSource
 from daemon.settings import settings_of
@@ -226,7 +227,7 @@ def test_what_a_connector_opens_and_asks_is_set_aside(packages: Path) -> None:
     busy = settings_of({"sources": {"a": pods, "b": pods}}, source="test")
     assert (connections(idle), ask_api_servers(idle)) == (0, False)
     assert (connections(busy), ask_api_servers(busy)) == (4, True)
-    assert set_aside(busy, all_clusters=True) == set_aside(busy) + 100
+    assert set_aside(busy, all_clusters=True) == set_aside(busy) + QUESTIONS + WATCHES
     assert made_up_settings.WATCHED.connections == 2
 
 

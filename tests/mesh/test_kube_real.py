@@ -20,6 +20,7 @@ from daemon.kube.applying import wrote_last
 from daemon.kube.client import KubeClient
 from daemon.kube.listwatch import ApiSource, ListWatch
 from daemon.kube.resources import EVENTS, PODS, Json
+from daemon.kube.transport import QUESTIONS
 from daemon.meshes.istio.mesh import VIRTUAL_SERVICES
 from daemon.meshes.istio.router import IstioRouter
 from daemon.meshes.podarms import PodsRouter
@@ -124,6 +125,14 @@ async def test_a_value_of_the_wrong_type_and_an_unknown_field_are_refused(kube: 
 async def test_what_is_not_there_is_not_found(kube: KubeClient) -> None:
     with pytest.raises(NotFound, match='"nothing" not found'):
         await read(kube, name="nothing")
+
+
+async def test_watches_however_many_leave_a_connection_for_a_patch(kube: KubeClient) -> None:
+    now = (await kube.list(PODS)).resource_version
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(QUESTIONS + 1):
+            await stack.enter_async_context(kube.watch(PODS, resource_version=now, timeout_seconds=60, idle_seconds=60.0))
+        await write_spec(kube, istio_objects.virtual_service()["spec"])
 
 
 async def test_a_token_nobody_knows_is_forbidden(api: KubeApiServer, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from daemon.armpods import ArmPod, ArmPods, PodsByArm
 from daemon.errors import Forbidden, Unavailable
 from daemon.model import ArmSpec, ArmState, PodsState, Release, Watch
 from daemon.pods.targets import PodTargets
+from daemon.pods import watching
 from daemon.pods.watching import BELIEVED_SECONDS, UNASKED_SECONDS, PodWatch
 from daemon.ports.telemetry import FoundTargets
 from tests.hand.clock import HandClock
@@ -175,6 +176,21 @@ async def test_one_watch_serves_all_releases_of_a_namespace_and_ends_when_nobody
     assert scene.cluster.watching == 0
     await scene.find()
     assert scene.cluster.listed == ["shop", "shop"]
+
+
+async def test_more_namespaces_than_may_be_watched_are_said_to_be_so_once_until_there_is_room(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(watching, "MOST_NAMESPACES", 1)
+    await scene.find()
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="those of elsewhere are not; let more replicas share the work"):
+            await scene.watch.namespace("elsewhere")
+    assert (await scene.find()).unknown == ""
+    assert [record.component for record in caplog.records if record.message == "does not work"] == ["watches of pods in east"]  # type: ignore[attr-defined]
+    scene.clock.time += UNASKED_SECONDS + 1.0
+    await scene.watch.tidy()
+    await scene.watch.namespace("elsewhere")
 
 
 async def test_more_pods_than_may_be_read_are_refused_release_by_release() -> None:

@@ -20,6 +20,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from daemon.aio.tasks import background
 from daemon.demo.children import child
 from daemon.model import Record
 from tests.bench import bareloop, fleet
@@ -39,6 +40,7 @@ HOLD_SECONDS = 40.0
 TICK_SECONDS = 5.0
 _SENDERS = 32
 _LOOK_SECONDS = 1.0
+_SCRAPE_SECONDS = 15.0
 _AGAIN_SECONDS = 0.5
 _PATIENCE_SECONDS = 900.0
 _TAKEN_BACK_SECONDS = 180.0
@@ -95,7 +97,11 @@ class _Run:
     refused: Counter[int] = field(default_factory=Counter)
 
     async def figures(self) -> list[Figure]:
-        """Accept, watch, take back."""
+        """Accept, watch, take back; and beside that it is scraped as a Prometheus does."""
+        async with background(self._scraped()):
+            return await self._phases()
+
+    async def _phases(self) -> list[Figure]:
         began = await seen(self.daemon, self.api)
         ids = await self._announced()
         seconds = time.monotonic() - began.at
@@ -209,6 +215,12 @@ class _Run:
                 for release_id in ids:
                     found.append(await self.daemon.record(release_id, within=_TAKEN_BACK_SECONDS))  # noqa: PERF401 - what is there
         return found
+
+    async def _scraped(self) -> None:
+        """For ever; the whole page."""
+        while True:
+            await self.daemon.until_answered("/metrics")
+            await asyncio.sleep(_SCRAPE_SECONDS)
 
     async def _seen(self) -> Seen:
         now = await seen(self.daemon)

@@ -45,6 +45,13 @@ async def test_metrics_are_served_in_the_format_that_is_asked_for() -> None:
             assert (await response.text()).endswith("# EOF\n")
 
 
+async def test_a_scraper_that_names_metrics_gets_those_and_no_others() -> None:
+    async with serving(Engine(releases={"a": view("a")})) as api:
+        _, text = await api.call("GET", "/metrics?name[]=verdictd_releases&name[]=nobody_knows_it")
+        found = re.findall(r"^(\w+)", text, re.MULTILINE)
+        assert found == ["verdictd_releases"] * len(Stage)
+
+
 async def test_the_event_loop_goes_on_while_metrics_are_written() -> None:
     """With thousands of releases that takes long enough to hold up a revert."""
     async with serving() as api:

@@ -96,7 +96,7 @@ class _Operations:
         return web.Response(body=self._client, content_type=_PYTHON)
 
     async def metrics(self, request: web.Request) -> web.Response:
-        """All metrics, in the format that the scraper asks for.
+        """All metrics, or those that are named, in the format that the scraper asks for.
 
         They are written in a thread: with thousands of releases it takes most of a second, and a revert must not wait for it.
         """
@@ -108,7 +108,8 @@ class _Operations:
             found = self._ports.readiness()
             self._ports.metrics.set_components({name: why is None for name, why in {**found.needed, **found.helpful}.items()})
             encoder, content_type = choose_encoder(request.headers.get("Accept", ""))
-            body = await asyncio.to_thread(encoder, self._ports.metrics.registry)
+            registry, names = self._ports.metrics.registry, request.query.getall("name[]", [])
+            body = await asyncio.to_thread(encoder, registry.restricted_registry(names) if names else registry)
         response = web.Response(body=body, headers={"Content-Type": content_type})
         response.enable_compression()
         return response

@@ -1,6 +1,6 @@
 """What one tick saw, as counts. The only thing the judge ever reads.
 
-The field names are those of a recording's lines, so that the same structs are the wire format (see ``daemon.model``).
+The field names are those of a recording's lines, so that the same structs are the wire format (see ``daemon.measurements``).
 Arms are never ratios and never quantiles: a count can be added, tested and replayed; a ratio cannot.
 
 There are 10 000s of them at every tick, and none is part of a cycle: the garbage collector passes them over (``gc=False``).

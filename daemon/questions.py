@@ -11,7 +11,7 @@ from contextlib import suppress
 from daemon import stored
 from daemon.aio.singleflight import SingleFlight
 from daemon.errors import Conflict
-from daemon.model import OpenQuestion
+from daemon.interventions import OpenQuestion
 from daemon.ports.durable import Store
 
 log = logging.getLogger(__name__)

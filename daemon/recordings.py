@@ -22,7 +22,8 @@ from config import files
 from config.policy import Policy
 from daemon import stored
 from daemon.errors import InvalidInput
-from daemon.model import After, Reading, Release
+from daemon.measurements import Reading
+from daemon.model import After, Release
 from daemon.releasecheck import decode_release
 
 FORMAT = "verdictd.recording/1"

@@ -25,7 +25,8 @@ from daemon.events.announced import Announced
 from daemon.events.announcing import read_release
 from daemon.events.commanding import read_command
 from daemon.events.hearing import Hearing
-from daemon.model import Command, Outline, Release
+from daemon.interventions import Command
+from daemon.model import Outline, Release
 from daemon.ports.events import DeadLetters
 
 logger = logging.getLogger(__name__)

@@ -36,7 +36,8 @@ from daemon.events.audit import audit_event
 from daemon.events.cdevents import rolledback
 from daemon.events.cloudevents import CloudEvent, to_structured
 from daemon.events.verdicts import VERDICT_TYPE, read_verdict, verdict_event
-from daemon.model import AuditEntry, Release, Verdict
+from daemon.interventions import AuditEntry
+from daemon.model import Release, Verdict
 
 logger = logging.getLogger(__name__)
 

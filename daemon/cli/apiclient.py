@@ -19,8 +19,10 @@ import msgspec
 from config import address
 from daemon import names, stored
 from daemon.errors import Forbidden, InvalidInput, NotFound, Refused, TimedOut, TransientError, Unavailable, VerdictdError
-from daemon.model import Freeze, OpenQuestion, Record, Release, ReleaseView, Said, Verdict
+from daemon.interventions import Freeze, OpenQuestion, Said
+from daemon.model import Record, Release, Verdict
 from daemon.ports.awaiting import WaitingAnnouncement
+from daemon.releaseview import ReleaseView
 
 _ANSWER_SECONDS = 10.0
 _MAX_BYTES = 64 * 1024 * 1024

@@ -12,7 +12,7 @@ from daemon.cli import rendering
 from daemon.cli.contact import client
 from daemon.cli.exits import Exit
 from daemon.errors import InvalidInput
-from daemon.model import Said
+from daemon.interventions import Said
 
 _MOST_CHARACTERS = 1024
 _PERSONS = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILD_USER_ID")

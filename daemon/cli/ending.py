@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from daemon.cli import rendering
 from daemon.cli.exits import Exit
-from daemon.model import ReleaseView, Verdict
+from daemon.model import Verdict
+from daemon.releaseview import ReleaseView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from daemon.cli import rendering
 from daemon.cli.exits import Exit
 from daemon.errors import NotFound, TransientError
-from daemon.model import ReleaseView
+from daemon.releaseview import ReleaseView
 
 _PAUSE_SECONDS = 2.0
 _PATIENCE_SECONDS = 60.0

@@ -10,6 +10,7 @@ import sys
 import time
 from contextlib import AsyncExitStack
 
+from analyzers.counts import Sample
 from config.errors import ConfigError, Fault
 from config.policy import Failures, Policy
 from config.settings import EnvoyTelemetry, Mesh, PrometheusTelemetry, Settings, SidecarTelemetry
@@ -22,8 +23,9 @@ from daemon.cli.steering import mesh_of
 from daemon.clusters import KubeClients
 from daemon.engine.dependencies import clusters_of
 from daemon.errors import InvalidInput, VerdictdError
+from daemon.measurements import Reading, Watch
 from daemon.meshes.registry import need_kubernetes, schemas
-from daemon.model import Reading, Release, Sample, Watch
+from daemon.model import Release
 from daemon.offline.plan.seen import Seen
 from daemon.offline.plan.service import Service
 from daemon.ports.telemetry import Telemetry

@@ -14,8 +14,10 @@ import msgspec
 
 from analyzers.ruling import Finding
 from daemon.errors import VerdictdError
-from daemon.model import Action, Freeze, OpenQuestion, Outcome, Release, ReleaseView, Stage, TimedStep, Verdict
+from daemon.interventions import Freeze, OpenQuestion
+from daemon.model import Action, Outcome, Release, Stage, TimedStep, Verdict
 from daemon.ports.awaiting import WaitingAnnouncement
+from daemon.releaseview import ReleaseView
 
 _BAR = 20
 _HEARTBEAT_SECONDS = 14.0

@@ -13,7 +13,7 @@ from daemon.cli.contact import client
 from daemon.cli.exits import Exit
 from daemon.cli.following import follow
 from daemon.errors import InvalidInput, TransientError
-from daemon.model import ReleaseView
+from daemon.releaseview import ReleaseView
 
 _MOST_PAST = 1000
 

@@ -14,7 +14,7 @@ from daemon.cli.contact import client
 from daemon.cli.exits import Exit
 from daemon.cli.releasefile import load_announcement
 from daemon.errors import InvalidInput, TransientError
-from daemon.model import ReleaseView
+from daemon.releaseview import ReleaseView
 
 _ATTEMPTS = 5
 _PAUSE_SECONDS = 0.3

@@ -20,7 +20,8 @@ from daemon.cli.jobreports import JobReports
 from daemon.cli.rendering import ProgressLine
 from daemon.cli.stdio import words_only
 from daemon.errors import InvalidInput, NotFound, TransientError
-from daemon.model import ReleaseView, Verdict
+from daemon.model import Verdict
+from daemon.releaseview import ReleaseView
 
 # Where nobody looks at a terminal every second poll is a sign of life, and one that is not answered by then is within 30 s too.
 _POLL_SECONDS = 8.0

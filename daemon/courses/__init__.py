@@ -14,7 +14,7 @@ from daemon.courses.podsums import PodSums
 from daemon.courses.shapes import Allowed, ArmCourse, Course, LegNowShown, Now
 from daemon.courses.stretches import Stretches
 from daemon.courses.ticks import LOG_DIGITS, Ticks, log_of
-from daemon.model import PodsState, Reading, Watch, observed_share
+from daemon.measurements import PodsState, Reading, Watch, observed_share
 
 MOST_COURSES: Final = 1000
 _WORDS: Final[Mapping[str, str]] = {leg.name: leg.words for leg in LEGS}

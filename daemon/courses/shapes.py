@@ -3,7 +3,7 @@
 import msgspec
 
 from analyzers.ruling import Finding
-from daemon.model import PodsState
+from daemon.measurements import PodsState
 
 
 class LegNowShown(msgspec.Struct, frozen=True, kw_only=True):

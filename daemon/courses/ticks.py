@@ -12,7 +12,7 @@ from typing import Any, Final
 from analyzers.counts import Arm, Sample
 from analyzers.legs.table import LEGS
 from analyzers.ruling import Ruling
-from daemon.model import Reading
+from daemon.measurements import Reading
 
 MOST_ROWS: Final = 240
 NAMES: Final = tuple(leg.name for leg in LEGS)

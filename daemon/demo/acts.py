@@ -7,9 +7,10 @@ under way when the routes changed may still be answered by the version it was se
 from dataclasses import dataclass
 from typing import Literal
 
+from analyzers.counts import Sample
 from daemon.demo.backend import Behaviour
 from daemon.demo.traffic import Answer, TrafficLog
-from daemon.model import Outcome, Record, Sample
+from daemon.model import Outcome, Record
 
 HEALTHY = Behaviour()
 CANARY_PERCENT = 30

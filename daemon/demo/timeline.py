@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from analyzers.counts import Sample
 from daemon.demo.acts import Act, Played
 from daemon.demo.traffic import Answer, TrafficLog
-from daemon.model import Outcome, Sample
+from daemon.model import Outcome
 
 # A sample shows a slower canary when its mean is as much above the baseline's as the policy tolerates.
 _SLOWER = 1.10

@@ -12,11 +12,13 @@ from typing import Any, Literal, TypeVar
 import aiohttp
 import msgspec
 
+from analyzers.counts import Sample
 from daemon import recordings
 from daemon.demo.children import Child, DemoError, child
 from daemon.demo.demomesh import DemoMesh
 from daemon.errors import InvalidInput
-from daemon.model import Record, ReleaseView, Sample
+from daemon.model import Record
+from daemon.releaseview import ReleaseView
 
 CLUSTER = "demo"
 TICK_SECONDS = 0.25

@@ -14,9 +14,9 @@ from daemon.doctor.watching import Progress, watch
 from daemon.doctor.witness import Witness
 from daemon.engine.admission import WITHOUT_THE_SLOW_END, never_shown
 from daemon.errors import InvalidInput, VerdictdError
+from daemon.measurements import Watch
 from daemon.meshes.kind import MeshKind
 from daemon.meshes.registry import kind_read, schemas
-from daemon.model import Watch
 from daemon.ports import telemetry as port
 from daemon.telemetry.counters.collection import Source
 from daemon.telemetry.counters.series import SeriesIndex

@@ -7,7 +7,7 @@ from analyzers.counts import Arm, Sample
 from analyzers.fitness import ENOUGH
 from daemon.aio.clock import Clock
 from daemon.doctor.witness import Witness
-from daemon.model import Reading, Watch
+from daemon.measurements import Reading, Watch
 from daemon.offline.plan.seen import Seen
 from daemon.ports.telemetry import Telemetry
 

@@ -10,7 +10,8 @@ from typing import Final, assert_never
 from daemon.engine.reasserting import GUARD_ENDED, PUT_BACK
 from daemon.engine.session import Session
 from daemon.engine.takenback import undos_of
-from daemon.model import Action, AuditEntry, AuditResult, Command, Freeze, Outcome, TimedStep
+from daemon.interventions import AuditEntry, AuditResult, Command, Freeze
+from daemon.model import Action, Outcome, TimedStep
 
 NOBODY: Final = "unknown"
 

@@ -12,8 +12,10 @@ from config.errors import Fault
 from daemon.aio.backoff import pauses
 from daemon.aio.clock import Clock
 from daemon.errors import InvalidInput, NotFound, Refused, TransientError, Unavailable, VerdictdError
-from daemon.model import Command, Release, ReleaseView
+from daemon.interventions import Command
+from daemon.model import Release
 from daemon.ports.sharing import Carrier
+from daemon.releaseview import ReleaseView
 
 LEASES_AND_SECONDS: Final = (2.0, 5.0)
 """How long is tried: twice as long as a dead replica's place is empty, and what it takes to read what was kept."""

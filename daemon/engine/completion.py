@@ -35,8 +35,9 @@ from daemon.engine.session import REVERT_GIVEN_UP, REVERTED_LATE, Session
 from daemon.engine.takenback import UndoLog
 from daemon.engine.tenure import DECISION_KEPT_WITHIN_SECONDS, Tenure
 from daemon.errors import Blocked, Conflict, Refused, VerdictdError
+from daemon.interventions import Freeze
 from daemon.logs import release_bound
-from daemon.model import Action, Freeze, Stage, TimedStep
+from daemon.model import Action, Stage, TimedStep
 from daemon.placement import Undo
 from daemon.ports.durable import AuditLog, Store, VerdictLog
 from daemon.ports.service import Meter

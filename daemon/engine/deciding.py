@@ -15,7 +15,8 @@ from analyzers.ruling import Ruling
 from daemon.engine import strategies
 from daemon.engine.hindrances import causes
 from daemon.engine.session import EVIDENCE_LOST, FALLBACK, FOUND_GOOD, POLICY_TAKEN, SIGNAL, By, Decision, Session, signal_name
-from daemon.model import Action, Command, Outcome, Stage, TimedStep, Verdict
+from daemon.interventions import Command
+from daemon.model import Action, Outcome, Stage, TimedStep, Verdict
 
 Meaning = Literal["promote", "rollback", "hold"]
 

@@ -20,7 +20,9 @@ from daemon.engine.readiness import Readiness
 from daemon.engine.state import EngineState
 from daemon.engine.supervisor import Supervisor
 from daemon.errors import NotFound, Refused, Unavailable
-from daemon.model import Command, Outline, Release, ReleaseView, Stage
+from daemon.interventions import Command
+from daemon.model import Outline, Release, Stage
+from daemon.releaseview import ReleaseView
 
 _SENDER_CHARACTERS: Final = 200
 

@@ -32,8 +32,10 @@ from daemon.engine.takeover import Takeover
 from daemon.engine.tenure import Tenure
 from daemon.engine.ticker import Ticker
 from daemon.errors import VerdictdError
-from daemon.model import Command, Freeze, Outline, Record, Release, ReleaseView, Verdict
+from daemon.interventions import Command, Freeze
+from daemon.model import Outline, Record, Release, Verdict
 from daemon.ports.service import ReleaseChange
+from daemon.releaseview import ReleaseView
 
 log = logging.getLogger(__name__)
 

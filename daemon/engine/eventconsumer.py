@@ -16,7 +16,7 @@ from daemon.aio.backoff import pauses
 from daemon.aio.clock import Clock
 from daemon.aio.tasks import TaskGroup
 from daemon.errors import Defect, Elsewhere, InvalidInput, NotFound, Refused, TransientError, VerdictdError
-from daemon.model import Command
+from daemon.interventions import Command
 from daemon.packages import defects_of
 from daemon.ports.events import Announcement, CommandSource, EndAnnouncement, EventSource, ExaminedSource, SentAnnouncement
 from daemon.ports.service import Meter, ReleaseService

@@ -14,8 +14,9 @@ import msgspec
 from daemon.engine.hindrances import hindrances
 from daemon.engine.session import Session
 from daemon.errors import Refused
-from daemon.model import ReleaseView, Stage
+from daemon.model import Stage
 from daemon.ports.service import ReleaseChange
+from daemon.releaseview import ReleaseView
 
 MOST_SUBSCRIBERS = 64
 

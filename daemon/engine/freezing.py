@@ -18,7 +18,7 @@ from daemon.aio.clock import Clock
 from daemon.engine import auditing
 from daemon.engine.sharedvalue import SharedValue
 from daemon.errors import NotFound, Refused, VerdictdError
-from daemon.model import AuditEntry, Freeze
+from daemon.interventions import AuditEntry, Freeze
 from daemon.ports.durable import AuditLog, Store
 from daemon.ports.service import Meter
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from daemon.engine.session import Session
-from daemon.model import Cadence
+from daemon.measurements import Cadence
 
 SCRAPES: Final = 3
 """Of the canary, that a watch must see: one to count from, and two that are compared."""

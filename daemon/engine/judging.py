@@ -8,12 +8,13 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from analyzers.counts import Sample
 from analyzers.judge import fold, start
 from analyzers.ruling import Ruling
 from daemon import recordings
 from daemon.engine import deciding, lifecycle
 from daemon.engine.session import LastTick, Session
-from daemon.model import Reading, Sample
+from daemon.measurements import Reading
 
 log = logging.getLogger(__name__)
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import msgspec
 
+from analyzers.counts import Sample
 from analyzers.judge import start
 from analyzers.onearm.limits import seen_in
 from analyzers.reference import Reference
@@ -35,7 +36,8 @@ from daemon.engine.session import (
     Session,
     signal_name,
 )
-from daemon.model import LONGEST_TEXT, Action, After, Reading, Release, Sample, Stage, TimedStep, Verdict
+from daemon.measurements import Reading
+from daemon.model import LONGEST_TEXT, Action, After, Release, Stage, TimedStep, Verdict
 from daemon.placement import ObjectName, Placement
 
 _MOST_OBJECTS = 50

@@ -18,7 +18,8 @@ from daemon.engine.readiness import Readiness
 from daemon.engine.session import Session, owner_of
 from daemon.engine.state import EngineState
 from daemon.errors import CameToNothing, Elsewhere, NotFound
-from daemon.model import Record, ReleaseView, Stage, Verdict
+from daemon.model import Record, Stage, Verdict
+from daemon.releaseview import ReleaseView
 
 _LOOK_SECONDS: Final = 1.0
 """How often it is looked whether another replica's release has its verdict, for each that waits."""

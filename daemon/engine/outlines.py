@@ -8,8 +8,10 @@ from daemon.engine import auditing
 from daemon.engine.dependencies import Ports
 from daemon.errors import InvalidInput, Refused
 from daemon.events.hearing import SWITCH_ON
-from daemon.model import ArmSpec, Command, Outline, Release, ReleaseView, Stage
+from daemon.interventions import Command
+from daemon.model import ArmSpec, Outline, Release, Stage
 from daemon.ports.awaiting import HOW_TO_ANSWER, Awaited, Over
+from daemon.releaseview import ReleaseView
 
 
 class Outlines:

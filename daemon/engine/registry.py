@@ -13,7 +13,8 @@ from daemon.engine.feed import Changes, view
 from daemon.engine.joining import is_by_pods
 from daemon.engine.session import Session
 from daemon.errors import Elsewhere, NotFound
-from daemon.model import Action, Outline, Release, ReleaseView, Stage, Verdict
+from daemon.model import Action, Outline, Release, Stage, Verdict
+from daemon.releaseview import ReleaseView
 
 
 class Registry:

@@ -15,11 +15,13 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Final, Literal
 
+from analyzers.counts import Signal
 from analyzers.judge import JudgeState, Terms, terms_of
 from analyzers.reference import Reference
 from analyzers.ruling import Finding
 from config.policy import Policy
-from daemon.model import Action, After, Cadence, Outcome, Release, Signal, Stage, TimedStep, Verdict
+from daemon.measurements import Cadence
+from daemon.model import Action, After, Outcome, Release, Stage, TimedStep, Verdict
 from daemon.placement import ObjectName, Undo
 
 SUBMITTED: Final = "submitted"

@@ -22,7 +22,8 @@ from daemon.engine.recording import RecordingWriter
 from daemon.engine.registry import Registry
 from daemon.engine.session import Session
 from daemon.engine.weights import Weights
-from daemon.model import Reading, Stage, Watch
+from daemon.measurements import Reading, Watch
+from daemon.model import Stage
 from daemon.ports.service import Meter
 from daemon.ports.telemetry import Telemetry
 from daemon.recorder import Recorder

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from daemon.events.cloudevents import CloudEvent
-from daemon.model import AuditEntry
+from daemon.interventions import AuditEntry
 
 AUDIT_TYPE: Final = "io.verdictd.audit.v1"
 

@@ -1,7 +1,7 @@
 """From a message to a person's word about a release."""
 
 from daemon.events import decoding
-from daemon.model import Command
+from daemon.interventions import Command
 
 
 def read_command(body: bytes) -> Command:

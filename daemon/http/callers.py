@@ -19,7 +19,7 @@ from daemon.errors import Unavailable
 from daemon.http.caller import SCOPES, Caller
 from daemon.http.secrets import MIN_SECRET_CHARACTERS, Known, Secrets
 from daemon.http.signedtokens import Issuers
-from daemon.model import Said
+from daemon.interventions import Said
 
 _WHOLE: Final = "http.token_file"
 

@@ -15,7 +15,8 @@ from daemon.errors import InvalidInput, TimedOut
 from daemon.events import decoding
 from daemon.events.announcing import read_release
 from daemon.events.hearing import Hearing
-from daemon.model import Command, Outline, Release, Said
+from daemon.interventions import Command, Said
+from daemon.model import Outline, Release
 
 BODY_SECONDS = 10.0
 _KEY_CHARACTERS = 255

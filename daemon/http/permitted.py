@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from daemon.http.callers import CALLING, said_by
-from daemon.model import Command, Freeze, Outline, Release, ReleaseView
+from daemon.interventions import Command, Freeze
+from daemon.model import Outline, Release
 from daemon.ports.events import EventLog, IncomingEvent
 from daemon.ports.service import FreezeService, ReleaseService
+from daemon.releaseview import ReleaseView
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ over is remembered by Kubernetes and not here, so that a daemon that was started
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from analyzers.counts import About, Effect
-from daemon.model import ArmState, ContainerEnd, PodsState, Signal
+from analyzers.counts import About, Effect, Signal
+from daemon.measurements import ArmState, ContainerEnd, PodsState
 
 CALM_SECONDS = 300.0
 """So long after its last restart a canary is not promoted."""

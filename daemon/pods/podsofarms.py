@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from daemon.armpods import ArmPods, PodsByArm
 from daemon.errors import Unavailable, VerdictdError
-from daemon.model import ArmState, PodsState, Release, Watch
+from daemon.measurements import ArmState, PodsState, Watch
+from daemon.model import Release
 from daemon.pods.watchedpod import WatchedPod
 from daemon.pods.watching import PodWatch
 

@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 from daemon.aio.clock import Clock
-from daemon.model import PodsState, Reading, Watch
+from daemon.measurements import PodsState, Reading, Watch
 from daemon.pods.podsignals import signals_of
 from daemon.pods.podsofarms import PodsOfArms
 

@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from yarl import URL
 
 from daemon.errors import VerdictdError
-from daemon.model import PodsState, Release, Watch
+from daemon.measurements import PodsState, Watch
+from daemon.model import Release
 from daemon.pods.podsofarms import PodsOfArms, arm_state
 from daemon.pods.watchedpod import WatchedPod
 from daemon.pods.watching import PodWatch

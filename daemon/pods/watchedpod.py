@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from daemon.kube.resources import Json
-from daemon.model import ContainerEnd
+from daemon.measurements import ContainerEnd
 
 _CRASHES = frozenset({"CrashLoopBackOff", "Error", "OOMKilled", "ContainerCannotRun", "StartError", "RunContainerError"})
 

@@ -10,7 +10,8 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
-from daemon.model import AuditEntry, Outline, Release, Verdict
+from daemon.interventions import AuditEntry
+from daemon.model import Outline, Release, Verdict
 from daemon.placement import ObjectName
 from daemon.ports.notices import PersonWanted, Sequel
 

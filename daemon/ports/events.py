@@ -9,7 +9,8 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
-from daemon.model import Command, Outline, Release
+from daemon.interventions import Command
+from daemon.model import Outline, Release
 
 
 class Announcement(Protocol):

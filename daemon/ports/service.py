@@ -11,7 +11,10 @@ from typing import Protocol
 import msgspec
 
 from analyzers.ruling import Ruling
-from daemon.model import Cadence, Command, Freeze, Outline, Reading, Record, Release, ReleaseView, TimedStep, Verdict, Watch
+from daemon.interventions import Command, Freeze
+from daemon.measurements import Cadence, Reading, Watch
+from daemon.model import Outline, Record, Release, TimedStep, Verdict
+from daemon.releaseview import ReleaseView
 
 
 class ReleaseService(Protocol):

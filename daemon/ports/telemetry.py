@@ -10,7 +10,8 @@ from typing import Protocol
 import msgspec
 
 from config.policy import Failures
-from daemon.model import Reading, Release, Watch
+from daemon.measurements import Reading, Watch
+from daemon.model import Release
 
 
 class Telemetry(Protocol):

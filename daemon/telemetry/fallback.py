@@ -12,7 +12,8 @@ import msgspec
 
 from config.policy import Failures
 from daemon.aio.clock import Clock
-from daemon.model import Reading, Release, Watch
+from daemon.measurements import Reading, Watch
+from daemon.model import Release
 from daemon.ports.telemetry import Telemetry
 from daemon.standing import Standing
 

@@ -12,7 +12,8 @@ from config.policy import Failures
 from daemon.aio.clock import Clock
 from daemon.aio.threads import unless_small
 from daemon.errors import VerdictdError
-from daemon.model import Reading, Release, Watch
+from daemon.measurements import Reading, Watch
+from daemon.model import Release
 from daemon.telemetry.counters.collection import Collection, Source
 from daemon.telemetry.counters.deltas import ScrapeRound
 from daemon.telemetry.counters.readings import CounterState, DeltaTracker

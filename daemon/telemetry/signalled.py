@@ -5,7 +5,8 @@ from typing import Protocol
 
 from config.policy import Failures
 from daemon.aio.stretches import in_stretches
-from daemon.model import Reading, Release, Watch
+from daemon.measurements import Reading, Watch
+from daemon.model import Release
 from daemon.ports.telemetry import Telemetry
 
 

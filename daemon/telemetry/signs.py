@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from string import Template
 from typing import Final, Literal
 
-from analyzers.counts import About, Effect
+from analyzers.counts import About, Effect, Signal
 from analyzers.words import percent
-from daemon.model import ArmSpec, Release, Signal
+from daemon.model import ArmSpec, Release
 
 WITHIN_SECONDS: Final = 120
 """What has grown within so long is wrong now."""

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from daemon.model import OpenQuestion
+from daemon.interventions import OpenQuestion
 from daemon.questions import Questions
 from daemon.watcher.kept import KeptRoute, RouteKey
 from daemon.watcher.steps import Question, Step

@@ -3,7 +3,8 @@
 from collections.abc import Awaitable, Callable
 
 from daemon.errors import InvalidEvent
-from daemon.model import Command, Release
+from daemon.interventions import Command
+from daemon.model import Release
 from daemon.watcher.endings import Ending
 from daemon.watcher.notices import Answer
 

@@ -15,7 +15,7 @@ import msgspec
 
 from daemon.aio.tasks import cancel_all
 from daemon.errors import VerdictdError
-from daemon.model import OpenQuestion
+from daemon.interventions import OpenQuestion
 from daemon.ports.awaiting import HOW_TO_ANSWER, Awaited
 from daemon.ports.events import DeadLetter
 from daemon.watcher.kept import RouteKey

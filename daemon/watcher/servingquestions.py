@@ -7,7 +7,7 @@ which dies in between finds it again. What is open is read once, since nobody el
 import logging
 
 from config.errors import one_of
-from daemon.model import OpenQuestion
+from daemon.interventions import OpenQuestion
 from daemon.questions import Questions
 from daemon.watcher.annotations import WATCH
 from daemon.watcher.kept import RouteKey

@@ -16,7 +16,8 @@ from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.registry import Registry
 from daemon.engine.session import Session
 from daemon.engine.ticker import Ticker
-from daemon.model import Reading, Release, Watch
+from daemon.measurements import Reading, Watch
+from daemon.model import Release
 from daemon.placement import Placement
 from tests.bench.figures import Figure, spread
 from tests.bench.judging import BOUNDS

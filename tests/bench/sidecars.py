@@ -12,8 +12,9 @@ from daemon.aio.clock import SystemClock
 from daemon.aio.parsing import ParserPool
 from daemon.armpods import ArmPod, ArmPods, PodsByArm
 from daemon.demo.istiocounters import BOUNDS_MS
+from daemon.measurements import Watch
 from daemon.meshes.registry import schemas
-from daemon.model import ArmSpec, Release, Watch
+from daemon.model import ArmSpec, Release
 from daemon.pods.sidecars import sidecars_from
 from daemon.pods.watching import PodWatch
 from daemon.ports.telemetry import Telemetry

@@ -15,8 +15,9 @@ from aiohttp import web
 from config.settings import EnvoyTelemetry, PrometheusTelemetry
 from daemon.aio import interpreter
 from daemon.aio.clock import SystemClock
+from daemon.measurements import Watch
 from daemon.meshes.registry import schemas
-from daemon.model import ArmSpec, Release, Watch
+from daemon.model import ArmSpec, Release
 from daemon.ports.telemetry import Telemetry
 from daemon.telemetry.factory import telemetry_from
 from tests.bench.figures import Figure, spread

@@ -22,7 +22,8 @@ from daemon.errors import InvalidEvent, Unavailable
 from daemon.events.hearing import Hearing
 from daemon.http.hooks.senders import SENDERS
 from daemon.http.hooks.understanding import Received
-from daemon.model import Command, Outline
+from daemon.interventions import Command
+from daemon.model import Outline
 from daemon.watcher.awaited import AwaitedCanaries
 from tests.events.test_hearing import cdevent
 from tests.hand.broker import Broker

@@ -13,7 +13,8 @@ from daemon.bus.patience import Patience
 from daemon.errors import Conflict, InvalidInput, Refused, TimedOut, TransientError, Unavailable
 from daemon.events.cloudevents import read, to_structured
 from daemon.events.verdicts import read_verdict, verdict_event
-from daemon.model import Action, AuditEntry, Outcome, Release, Verdict
+from daemon.interventions import AuditEntry
+from daemon.model import Action, Outcome, Release, Verdict
 from tests.hand import samples
 from tests.hand.broker import Broker
 from tests.hand.samples import verdict

@@ -17,7 +17,7 @@ from daemon.bus.natsclient import UNREADABLE, NatsClient
 from daemon.bus.opening import Bus, open_bus
 from daemon.bus.serving import Served
 from daemon.errors import InvalidEvent, NotFound
-from daemon.model import Command
+from daemon.interventions import Command
 from tests.bus import raw
 from tests.bus.test_eventsource import all_answered, announce, consuming_begun, dead_letters, take
 from tests.hand.broker import Broker

@@ -8,7 +8,7 @@ import pytest
 
 from config.settings import Http
 from daemon.cli import commanding, main
-from daemon.model import Command
+from daemon.interventions import Command
 from tests.hand.api import TOKEN, Api, Engine, serving, view
 
 

@@ -18,7 +18,8 @@ from daemon.cli.apiclient import ApiClient
 from daemon.cli.rendering import ProgressLine, no_verdict
 from daemon.cli.waiting import Wait
 from daemon.errors import NotFound
-from daemon.model import Outcome, ReleaseView, Stage
+from daemon.model import Outcome, Stage
+from daemon.releaseview import ReleaseView
 from tests.hand.api import RELEASE, TOKEN, Api, Engine, serving, view
 from tests.hand.servers import says, stub
 from tests.hand.waiting import until

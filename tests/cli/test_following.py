@@ -13,7 +13,8 @@ import pytest
 from daemon.cli import main
 from daemon.cli.following import follow
 from daemon.errors import Unavailable, VerdictdError
-from daemon.model import Outcome, ReleaseView, Stage
+from daemon.model import Outcome, Stage
+from daemon.releaseview import ReleaseView
 from tests.hand.api import Engine, serving, verdict, view
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from daemon.cli import main
-from daemon.model import Freeze
+from daemon.interventions import Freeze
 from tests.hand.api import NOW, Engine, serving
 
 

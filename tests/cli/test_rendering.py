@@ -8,13 +8,15 @@ from itertools import pairwise
 import msgspec
 import pytest
 
+from analyzers.counts import Signal
 from analyzers.ruling import Finding
 from daemon.cli import rendering
 from daemon.cli.apiclient import _ANSWER_SECONDS
 from daemon.cli.rendering import ProgressLine
 from daemon.cli.waiting import _POLL_SECONDS
 from daemon.errors import Unavailable
-from daemon.model import Action, Cadence, Outcome, Signal, Stage, TimedStep
+from daemon.measurements import Cadence
+from daemon.model import Action, Outcome, Stage, TimedStep
 from tests.hand.api import verdict, view
 
 

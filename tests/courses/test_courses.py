@@ -11,7 +11,8 @@ from daemon.courses.podsums import MOST_KEPT, MOST_SHOWN
 from daemon.courses.shapes import Course, Now
 from daemon.courses.stretches import MOST_BOUNDS, MOST_STRETCHES
 from daemon.courses.ticks import MOST_ROWS
-from daemon.model import ArmSpec, ArmState, PodsState, Reading, Release, Watch
+from daemon.measurements import ArmState, PodsState, Reading, Watch
+from daemon.model import ArmSpec, Release
 
 WATCH = Watch(
     release_id="web-1",

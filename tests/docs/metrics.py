@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import msgspec
 from prometheus_client.core import Metric
 
-from analyzers.counts import Arm
+from analyzers.counts import Arm, Signal
 from analyzers.legs.table import NAMES
 from analyzers.ruling import LegNow, Ruling
 from daemon.errors import TimedOut
@@ -13,7 +13,8 @@ from daemon.http.api import examples
 from daemon.http.metrics.broker import Broker
 from daemon.http.metrics.meter import Metrics
 from daemon.http.metrics.shelf import Shelf
-from daemon.model import Cadence, Reading, Signal, Stage, TimedStep, Watch
+from daemon.measurements import Cadence, Reading, Watch
+from daemon.model import Stage, TimedStep
 from daemon.ports.notices import Backlog
 from daemon.recordingshelf import Stock
 

@@ -10,8 +10,9 @@ from daemon.doctor.diagnosis import Code
 from daemon.doctor.routes import Case
 from daemon.doctor.watching import Tally
 from daemon.doctor.witness import Witness
+from daemon.measurements import Reading, Watch
 from daemon.meshes.envoy.mesh import ENVOY
-from daemon.model import ArmSpec, Protocol, Reading, Release, Watch
+from daemon.model import ArmSpec, Protocol, Release
 from daemon.telemetry.counters.collection import Collection, Timing
 from daemon.telemetry.counters.series import SeriesIndex
 

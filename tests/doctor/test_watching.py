@@ -8,8 +8,9 @@ from analyzers.counts import Arm, Latency, Pod
 from daemon.doctor.watching import Tally, watch
 from daemon.doctor.witness import Witness
 from daemon.errors import Unavailable
+from daemon.measurements import Reading, Watch
 from daemon.meshes.istio.telemetry import SCHEMA
-from daemon.model import ArmSpec, Reading, Release, Watch
+from daemon.model import ArmSpec, Release
 from daemon.telemetry.counters.collection import Collection, Timing
 from daemon.telemetry.counters.series import SeriesIndex
 from tests.hand.clock import HandClock

@@ -10,10 +10,12 @@ from typing import Any
 
 import msgspec
 
+from analyzers.counts import Signal
 from config.policy import Failures
 from config.settings import Limits
 from daemon.errors import Unavailable
-from daemon.model import Cadence, GitHubDeployment, GitHubRule, GitLabCommit, Reading, Release, Signal, Verdict, Watch
+from daemon.measurements import Cadence, Reading, Watch
+from daemon.model import GitHubDeployment, GitHubRule, GitLabCommit, Release, Verdict
 from daemon.placement import ObjectName, PatchedObject, PatchReceipt, PlannedObject, RouteChange, Undo, ValueChange
 from tests.hand.ports import HandRouter, HandTelemetry, MemorySink, Scene, killed, running, until
 from tests.hand.samples import POLICY, RELEASE, failing, gap, healthy

@@ -5,7 +5,8 @@ import pytest
 
 from config.policy import LatencyTolerance, Tolerances
 from daemon.errors import InvalidInput, Unavailable
-from daemon.model import Action, Command, Outcome, Stage
+from daemon.interventions import Command
+from daemon.model import Action, Outcome, Stage
 from daemon.ports.durable import Kept
 from tests.hand.ports import HandTelemetry, MemoryStore, Scene, running, until, verdict_of
 from tests.hand.samples import ID, POLICY, RELEASE, failing, healthy

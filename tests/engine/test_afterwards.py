@@ -13,7 +13,9 @@ from daemon.engine.engine import Engine
 from daemon.engine.keptforms import decode, decode_record
 from daemon.engine.session import Session
 from daemon.errors import Refused, Unavailable
-from daemon.model import Action, ArmSpec, Command, Outcome, Reading, Stage, Verdict, Watch
+from daemon.interventions import Command
+from daemon.measurements import Reading, Watch
+from daemon.model import Action, ArmSpec, Outcome, Stage, Verdict
 from daemon.ports.routing import says_ready
 from tests.hand.ports import HandTelemetry, Scene, killed, running, until, verdict_of
 from tests.hand.samples import ID, OTHER, POLICY, RELEASE, failing, gap, healthy

@@ -8,11 +8,13 @@ import pytest
 from daemon.engine.dependencies import Sink
 from daemon.engine.engine import Engine
 from daemon.errors import Refused, Unavailable
-from daemon.model import Action, Command, Outcome, Release, ReleaseView, Stage
+from daemon.interventions import Command
+from daemon.model import Action, Outcome, Release, Stage
 from daemon.offline.replay import lockstep
 from daemon.offline.replay.sources import recordings_in
 from daemon.ports.notices import PersonWanted
 from daemon.recorder import Recorder
+from daemon.releaseview import ReleaseView
 from tests.engine.test_outbox import HandSink
 from tests.hand.ports import HandTelemetry, Scene, killed, running, until, verdict_of
 from tests.hand.samples import ID, POLICY, RELEASE, failing, gap, healthy

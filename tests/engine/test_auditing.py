@@ -7,7 +7,8 @@ import msgspec
 from daemon.engine import auditing, lifecycle
 from daemon.engine.reasserting import GUARD_ENDED, PUT_BACK
 from daemon.errors import Unavailable
-from daemon.model import Action, Command, TimedStep
+from daemon.interventions import Command
+from daemon.model import Action, TimedStep
 from daemon.placement import ObjectName, Undo, ValueChange
 from tests.hand.ports import HandTelemetry, Scene, running, until, verdict_of
 from tests.hand.samples import ID, RELEASE, failing, gap

@@ -4,7 +4,7 @@ import pytest
 
 from daemon.engine.carrying import Carrying, Word
 from daemon.errors import Unavailable
-from daemon.model import Command
+from daemon.interventions import Command
 from tests.hand.clock import HandClock
 from tests.hand.replicas import HandCarrier
 

@@ -17,7 +17,9 @@ from daemon.engine.dependencies import Mesh, MeshCluster, Ports
 from daemon.engine.keptforms import decode_record
 from daemon.errors import Conflict, InvalidEvent, InvalidInput, NotFound, Refused, Unavailable, VerdictdError
 from daemon.events.verdicts import verdict_event
-from daemon.model import Action, Command, Outcome, Reading, Record, Release, Stage, Verdict, Watch
+from daemon.interventions import Command
+from daemon.measurements import Reading, Watch
+from daemon.model import Action, Outcome, Record, Release, Stage, Verdict
 from daemon.placement import Placement
 from tests.engine.test_gitsources import SOURCE, HandGit, Marked
 from tests.hand.ports import HandAnnouncement, HandRouter, HandTelemetry, Scene, killed, running, until, verdict_of

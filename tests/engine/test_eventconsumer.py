@@ -8,7 +8,8 @@ import pytest
 
 from daemon.engine.eventconsumer import EVENTS_UNDER_WAY, STEADY_SECONDS
 from daemon.errors import InvalidEvent, NotFound, Unavailable
-from daemon.model import Command, Release, Stage
+from daemon.interventions import Command
+from daemon.model import Release, Stage
 from tests.hand.ports import HandAnnouncement, HandEvents, HandTelemetry, Scene, running, until, verdict_of
 from tests.hand.samples import ID, RELEASE, gap
 

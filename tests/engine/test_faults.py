@@ -8,7 +8,9 @@ from msgspec.structs import replace
 
 from daemon.engine.engine import Engine
 from daemon.errors import Forbidden, InvalidInput, NotFound, Refused, Unavailable
-from daemon.model import Action, Command, Outcome, Reading, Stage, Watch
+from daemon.interventions import Command
+from daemon.measurements import Reading, Watch
+from daemon.model import Action, Outcome, Stage
 from tests.hand.ports import HandAnnouncement, HandTelemetry, Scene, killed, running, until, verdict_of
 from tests.hand.samples import BOUNDS, ID, OTHER, RELEASE, arm, failing, gap, healthy
 

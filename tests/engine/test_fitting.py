@@ -11,7 +11,8 @@ from analyzers import fitness
 from daemon.engine import deciding, fitting, keptforms
 from daemon.engine.feed import view
 from daemon.engine.session import Session
-from daemon.model import Command, Reading
+from daemon.interventions import Command
+from daemon.measurements import Reading
 from tests.engine.test_ticker import Workshop
 from tests.hand.ports import HandTelemetry, Scene, killed, running, until
 from tests.hand.samples import BOUNDS, ID, POLICY, RELEASE, arm, gap

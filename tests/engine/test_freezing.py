@@ -8,7 +8,8 @@ from daemon.aio.tasks import cancel_all
 from daemon.engine import freezing
 from daemon.engine.freezing import Freezes
 from daemon.errors import Conflict, NotFound, Refused, Unavailable
-from daemon.model import Action, Command, Freeze, Outcome
+from daemon.interventions import Command, Freeze
+from daemon.model import Action, Outcome
 from daemon.ports.durable import Kept
 from tests.hand.clock import HandClock
 from tests.hand.ports import HandTelemetry, MemoryAudit, MemoryMeter, MemoryStore, Scene, running, until, verdict_of

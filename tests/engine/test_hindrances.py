@@ -8,7 +8,7 @@ import pytest
 from daemon.engine import hindrances, ticker
 from daemon.engine.feed import view
 from daemon.engine.session import Session
-from daemon.model import Cadence, Reading
+from daemon.measurements import Cadence, Reading
 from tests.engine.test_ticker import Workshop
 from tests.hand.ports import HandTelemetry
 from tests.hand.samples import ID, POLICY, gap, healthy

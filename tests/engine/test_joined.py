@@ -7,7 +7,8 @@ import pytest
 
 from daemon.armpods import ArmPod, ArmPods, PodsByArm
 from daemon.errors import InvalidInput, NotFound, Unavailable
-from daemon.model import ArmSpec, Command, Outcome, Release, Stage
+from daemon.interventions import Command
+from daemon.model import ArmSpec, Outcome, Release, Stage
 from daemon.placement import Placement
 from tests.hand.ports import HandAnnouncement, HandRouter, Scene, killed, route, running, until
 from tests.hand.samples import ID, POLICY, RELEASE, gap

@@ -13,7 +13,8 @@ from daemon.engine import deciding, joining, lifecycle
 from daemon.engine.joining import LATE_SECONDS, Arms, Newcomer
 from daemon.engine.session import Decision, Session
 from daemon.errors import InvalidInput
-from daemon.model import ArmSpec, Command, GitHubDeployment, GitLabCommit, Outcome, Release
+from daemon.interventions import Command
+from daemon.model import ArmSpec, GitHubDeployment, GitLabCommit, Outcome, Release
 from daemon.placement import Placement
 from tests.hand.ports import route
 from tests.hand.samples import POLICY, RELEASE

@@ -11,7 +11,8 @@ from daemon import names
 from daemon.engine.dependencies import Sink
 from daemon.engine.engine import Engine
 from daemon.errors import InvalidInput, Unavailable
-from daemon.model import ArmSpec, Command, GitHubRule, Outline, Release, Stage, Verdict
+from daemon.interventions import Command
+from daemon.model import ArmSpec, GitHubRule, Outline, Release, Stage, Verdict
 from daemon.ports.notices import Notice
 from daemon.sinks.githubrule import PROTECTION_RULE, ProtectionRuleSettings
 from tests.engine.test_joined import StandingClock

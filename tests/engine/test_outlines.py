@@ -8,7 +8,8 @@ import pytest
 
 from daemon.engine.outlines import outlined
 from daemon.errors import InvalidInput, NotFound, Refused
-from daemon.model import ArmSpec, Command, Outcome, Outline, Stage
+from daemon.interventions import Command
+from daemon.model import ArmSpec, Outcome, Outline, Stage
 from daemon.watcher.awaited import AwaitedCanaries
 from tests.hand.ports import HandAnnouncement, MemoryStore, Scene, running, until
 from tests.hand.samples import RELEASE

@@ -11,7 +11,8 @@ import pytest
 
 from daemon.engine.engine import Engine
 from daemon.errors import Elsewhere, NotFound, TimedOut, VerdictdError
-from daemon.model import Command, Outcome, Stage, Verdict
+from daemon.interventions import Command
+from daemon.model import Outcome, Stage, Verdict
 from daemon.ports.durable import Kept
 from daemon.stored import FORM
 from tests.hand.ports import HandAnnouncement, HandTelemetry, MemorySink, MemoryStore, Scene, killed, running, until, verdict_of

@@ -7,7 +7,8 @@ import pytest
 
 from daemon.engine.engine import Engine
 from daemon.errors import NotFound, Refused, Unavailable
-from daemon.model import Command, Outcome, Stage
+from daemon.interventions import Command
+from daemon.model import Outcome, Stage
 from tests.hand.ports import HandAnnouncement, HandTelemetry, Scene, killed, running, until, verdict_of
 from tests.hand.samples import ID, OTHER, POLICY, RELEASE, arm, failing, gap, healthy
 

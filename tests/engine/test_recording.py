@@ -11,7 +11,8 @@ from analyzers.counts import Arm
 from daemon import recordings
 from daemon.engine import recording, recovery
 from daemon.errors import VerdictdError
-from daemon.model import Outcome, Reading, Record, Stage
+from daemon.measurements import Reading
+from daemon.model import Outcome, Record, Stage
 from daemon.offline.replay import replay_file
 from daemon.recorder import Recorder
 from daemon.recordings import Header

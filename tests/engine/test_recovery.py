@@ -11,7 +11,8 @@ import pytest
 
 from daemon.engine.engine import Engine
 from daemon.errors import Unavailable
-from daemon.model import Action, Outcome, Reading, Record, Stage, Verdict
+from daemon.measurements import Reading
+from daemon.model import Action, Outcome, Record, Stage, Verdict
 from daemon.ports.durable import Kept
 from tests.hand.ports import HandTelemetry, MemoryStore, Scene, killed, running, until, verdict_of
 from tests.hand.samples import ID, RELEASE, failing, gap, healthy

@@ -14,7 +14,8 @@ from daemon.engine import tenure
 from daemon.engine.engine import Engine
 from daemon.engine.tenure import HELD
 from daemon.errors import Conflict, Elsewhere, InvalidInput, NotFound, Refused, TimedOut, Unavailable, VerdictdError
-from daemon.model import Action, Command, Freeze, Outcome, Outline, Record, Stage
+from daemon.interventions import Command, Freeze
+from daemon.model import Action, Outcome, Outline, Record, Stage
 from daemon.offline.replay import replay_file
 from daemon.offline.replay.joining import joined
 from daemon.recorder import Recorder

@@ -6,13 +6,16 @@ from dataclasses import replace
 import msgspec
 import pytest
 
+from analyzers.counts import Signal
 from analyzers.judge import start
 from analyzers.ruling import Ruling
 from daemon import recordings
 from daemon.engine import deciding, keptforms, lifecycle
 from daemon.engine.feed import view
 from daemon.engine.session import Session
-from daemon.model import Action, Command, Outcome, Reading, Signal, Stage, TimedStep
+from daemon.interventions import Command
+from daemon.measurements import Reading
+from daemon.model import Action, Outcome, Stage, TimedStep
 from daemon.placement import ObjectName, Placement
 from tests.hand.ports import route
 from tests.hand.samples import BOUNDS, POLICY, RELEASE, arm, gap, healthy

@@ -10,8 +10,10 @@ import pytest
 from daemon.engine import deciding, lifecycle, strategies
 from daemon.engine.session import Session
 from daemon.errors import InvalidInput, NotFound
+from daemon.interventions import Command
+from daemon.measurements import Reading
 from daemon.meshes.unsteered import UnsteeredRouter
-from daemon.model import Action, ArmSpec, Command, Outcome, Reading, Release, Stage, Strategy
+from daemon.model import Action, ArmSpec, Outcome, Release, Stage, Strategy
 from daemon.placement import BY_HAND, ObjectName, Placement, RouteReference
 from tests.engine.test_session import ruling
 from tests.engine.test_weights import weights_of

@@ -9,13 +9,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from analyzers.counts import Signal
 from daemon.engine import deciding, lifecycle, ticker
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.judging import Due, JudgedTick, judge
 from daemon.engine.registry import Registry
 from daemon.engine.session import Session
 from daemon.engine.ticker import Ticker
-from daemon.model import Command, Reading, Signal, Stage, Watch
+from daemon.interventions import Command
+from daemon.measurements import Reading, Watch
+from daemon.model import Stage
 from daemon.offline.replay import replay_file
 from daemon.placement import Placement
 from daemon.recorder import Recorder

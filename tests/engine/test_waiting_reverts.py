@@ -11,7 +11,8 @@ from daemon.aio.tasks import cancel_all
 from daemon.engine import keptforms
 from daemon.engine.engine import Engine
 from daemon.engine.turns import Turns
-from daemon.model import Action, Command, Freeze, Outcome, Stage
+from daemon.interventions import Command, Freeze
+from daemon.model import Action, Outcome, Stage
 from daemon.placement import Undo
 from tests.hand.editing import EditingRouter, undo
 from tests.hand.ports import HandTelemetry, Scene, running, until, verdict_of

@@ -19,7 +19,8 @@ from daemon.engine.dependencies import Mesh, MeshCluster
 from daemon.engine.session import Session
 from daemon.engine.weights import LOOK_SECONDS, STALE_SECONDS, Weights
 from daemon.errors import NotFound, Unavailable
-from daemon.model import Reading, Release, Verdict, Watch
+from daemon.measurements import Reading, Watch
+from daemon.model import Release, Verdict
 from daemon.placement import Placement, split_percent
 from daemon.ports.routing import RouteFollower, TrafficRouter
 from daemon.recorder import Recorder

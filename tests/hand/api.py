@@ -19,12 +19,14 @@ from daemon.http.capacity import Capacity
 from daemon.http.endpoint import ApiPorts, Components, Group
 from daemon.http.metrics.meter import Metrics
 from daemon.http.server import HttpServer, create_app
-from daemon.model import Action, ArmSpec, Command, Freeze, Outcome, Outline, Record, Release, ReleaseView, Stage, TimedStep, Verdict
+from daemon.interventions import Command, Freeze
+from daemon.model import Action, ArmSpec, Outcome, Outline, Record, Release, Stage, TimedStep, Verdict
 from daemon.ports.awaiting import Awaiting
 from daemon.ports.events import DeadLetter, IncomingEvent
 from daemon.ports.past import VerdictFilter, VerdictPage
 from daemon.ports.service import ReleaseChange
 from daemon.questions import Questions
+from daemon.releaseview import ReleaseView
 from tests.hand import samples
 from tests.hand.ports import MemoryStore
 

@@ -10,7 +10,8 @@ from daemon.bus import subjects
 from daemon.bus.connection import Connection
 from daemon.bus.publisher import NUMBER
 from daemon.events import cloudevents, verdicts
-from daemon.model import Record, ReleaseView, Verdict
+from daemon.model import Record, Verdict
+from daemon.releaseview import ReleaseView
 
 PATIENCE_SECONDS = 60.0
 

@@ -14,8 +14,10 @@ from daemon.engine.dependencies import Mesh, MeshCluster, Ports, Shared, Sink
 from daemon.engine.engine import Engine
 from daemon.engine.turns import Turns
 from daemon.errors import Blocked, Conflict, TransientError, VerdictdError
+from daemon.interventions import AuditEntry, Command
+from daemon.measurements import Cadence, Reading, Watch
 from daemon.meshes.unsteered import UnsteeredRouter
-from daemon.model import AuditEntry, Cadence, Command, Outline, Reading, Release, Stage, TimedStep, Verdict, Watch
+from daemon.model import Outline, Release, Stage, TimedStep, Verdict
 from daemon.placement import ObjectName, PatchedObject, PatchReceipt, Placement, RouteChange, RouteReference
 from daemon.ports.awaiting import Awaiting
 from daemon.ports.durable import Kept

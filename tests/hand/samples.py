@@ -7,7 +7,9 @@ import msgspec
 
 from analyzers.counts import Arm, Latency
 from config.policy import Policy, Promotion
-from daemon.model import Action, ArmSpec, AuditEntry, Outcome, Reading, Release, Verdict
+from daemon.interventions import AuditEntry
+from daemon.measurements import Reading
+from daemon.model import Action, ArmSpec, Outcome, Release, Verdict
 
 ID = "web-1"
 BOUNDS = (10.0, 25.0, 50.0, 100.0, 250.0)

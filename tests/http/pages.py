@@ -9,8 +9,10 @@ import msgspec
 from analyzers.counts import Arm, Latency, Pod
 from analyzers.ruling import Finding, LegsNow, Ruling
 from config.policy import Policy
-from daemon.model import Action, ArmSpec, ArmState, Outcome, PodsState, Reading, Release, ReleaseView, Stage, Watch
+from daemon.measurements import ArmState, PodsState, Reading, Watch
+from daemon.model import Action, ArmSpec, Outcome, Release, Stage
 from daemon.ports.service import ReleaseChange
+from daemon.releaseview import ReleaseView
 from tests.hand.api import Api, Engine, verdict, view
 
 SPILLS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from config.settings import Http
-from daemon.model import Freeze
+from daemon.interventions import Freeze
 from tests.hand.api import NOW, Engine, serving
 
 FREEZE = {"namespace": "shop", "by": "ana", "reason": "migration", "since": NOW, "until": NOW + 7200.0}

@@ -14,7 +14,10 @@ from yarl import URL
 from analyzers.counts import Arm, Pod
 from analyzers.ruling import LegNow, Ruling
 from config.settings import Http
-from daemon.model import ArmSpec, ArmState, Freeze, Outcome, PodsState, Reading, ReleaseView, Stage, TimedStep, Watch
+from daemon.interventions import Freeze
+from daemon.measurements import ArmState, PodsState, Reading, Watch
+from daemon.model import ArmSpec, Outcome, Stage, TimedStep
+from daemon.releaseview import ReleaseView
 from tests.hand.api import NOW, Api, Engine, release, serving, verdict, view
 from tests.hand.browser import Page, keep_picture
 from tests.http.pages import NAMES, SPILLS, address, busy, engine_of, failed, told

@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from analyzers.ruling import Finding
-from daemon.model import ReleaseView, TimedStep
+from daemon.model import TimedStep
+from daemon.releaseview import ReleaseView
 from tests.hand.accessibility import serious_findings
 from tests.hand.api import Api, serving, view
 from tests.hand.browser import Page, keep_picture

@@ -1,7 +1,8 @@
 """Questions over HTTP."""
 
 from daemon.errors import Unavailable
-from daemon.model import OpenQuestion, Outline
+from daemon.interventions import OpenQuestion
+from daemon.model import Outline
 from daemon.questions import Questions
 from daemon.watcher.awaited import AwaitedCanaries
 from tests.hand.api import Engine, serving

@@ -13,7 +13,9 @@ from config.settings import Http
 from daemon.aio import stretches
 from daemon.cli.releasefile import checked_release
 from daemon.errors import Conflict, Elsewhere, Forbidden, Throttled, Unavailable, VerdictdError
-from daemon.model import Command, Outcome, ReleaseView, Stage
+from daemon.interventions import Command
+from daemon.model import Outcome, Stage
+from daemon.releaseview import ReleaseView
 from tests.hand.api import RELEASE, Api, Engine, release, serving, view
 
 _PATIENCE_SECONDS = 40.0

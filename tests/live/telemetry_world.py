@@ -10,7 +10,7 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
-from daemon.model import Reading
+from daemon.measurements import Reading
 from tests.hand.servers import app_of, serving
 from tests.servers.envoy import Envoy, envoy
 from tests.servers.run import LOOPBACK, free_ports

@@ -9,8 +9,9 @@ from typing import Any, Final
 import pytest
 
 from daemon.demo.backend import Behaviour
-from daemon.model import Action, Outcome, ReleaseView
+from daemon.model import Action, Outcome
 from daemon.offline.replay import replay_file
+from daemon.releaseview import ReleaseView
 from tests.live.field import FAILING, Field, field_of
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]

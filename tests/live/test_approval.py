@@ -9,7 +9,8 @@ from typing import Any, Final
 import pytest
 
 from daemon.demo.backend import Behaviour
-from daemon.model import Action, Outcome, ReleaseView, Stage
+from daemon.model import Action, Outcome, Stage
+from daemon.releaseview import ReleaseView
 from tests.cli.binary import verdictd
 from tests.live.field import Field, field_of
 

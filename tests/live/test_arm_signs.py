@@ -14,13 +14,15 @@ import msgspec
 import pytest
 from aiohttp import web
 
+from analyzers.counts import Signal
 from config.settings import PrometheusTelemetry
 from daemon.aio.clock import SystemClock
 from daemon.aio.parsing import ParserPool
 from daemon.armpods import ArmPod, ArmPods, PodsByArm
+from daemon.measurements import Reading, Watch
 from daemon.meshes.envoy.signs import ARM_SIGNS
 from daemon.meshes.istio.signs import ARM_SIGNS as ISTIO
-from daemon.model import ArmSpec, Reading, Release, Signal, Watch
+from daemon.model import ArmSpec, Release
 from daemon.telemetry import signs
 from daemon.telemetry.prometheus import slowly
 from daemon.telemetry.prometheus.armsigns import ArmQuestions

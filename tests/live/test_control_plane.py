@@ -12,13 +12,15 @@ from typing import Literal
 import pytest
 from aiohttp import web
 
+from analyzers.counts import Signal
 from config.settings import PrometheusTelemetry
 from daemon.aio.clock import SystemClock
 from daemon.aio.parsing import ParserPool
+from daemon.measurements import Reading, Watch
 from daemon.meshes.envoy.controlplane import heard_of
 from daemon.meshes.istio.controlplane import CONTROL_PLANE
 from daemon.meshes.linkerd.controlplane import CONTROL_PLANE as LINKERD
-from daemon.model import ArmSpec, Reading, Release, Signal, Watch
+from daemon.model import ArmSpec, Release
 from daemon.telemetry import signs
 from daemon.telemetry.prometheus import slowly
 from daemon.telemetry.prometheus.client import prometheus_client

@@ -12,7 +12,8 @@ from aiohttp import web
 from analyzers.judge import fold, start, terms_of
 from analyzers.ruling import Ruling
 from config.policy import Failures, LatencyTolerance, Policy, Promotion, Tolerances
-from daemon.model import ArmSpec, Release, Watch
+from daemon.measurements import Watch
+from daemon.model import ArmSpec, Release
 from daemon.recordings import sample_of
 from tests.live.test_telemetry_prometheus import telemetry
 from tests.servers.prometheus import Prometheus, prometheus

@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 
 from daemon.bus.opening import open_bus
-from daemon.model import Command
+from daemon.interventions import Command
 from daemon.ports.awaiting import shown
 from tests.hand.broker import Broker, nats_server
 from tests.hand.ports import until

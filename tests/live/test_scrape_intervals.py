@@ -21,8 +21,9 @@ from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.registry import Registry
 from daemon.engine.session import Session
 from daemon.engine.ticker import Ticker
+from daemon.measurements import Reading, Watch
 from daemon.meshes.registry import schemas
-from daemon.model import ArmSpec, Outcome, Reading, Release, Watch
+from daemon.model import ArmSpec, Outcome, Release
 from daemon.placement import Placement
 from daemon.ports.telemetry import Telemetry
 from daemon.telemetry.factory import telemetry_from

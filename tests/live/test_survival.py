@@ -21,8 +21,9 @@ from daemon.bus.consuming import ACK_WAIT_SECONDS
 from daemon.bus.store import KvStore
 from daemon.demo.backend import Behaviour
 from daemon.demo.children import child
-from daemon.model import Action, Outcome, ReleaseView, Stage
+from daemon.model import Action, Outcome, Stage
 from daemon.offline.replay import replay_file
+from daemon.releaseview import ReleaseView
 from tests.live.crashing import POINTS
 from tests.live.field import FAILING, POLICY, RELEASE, UNHURRIED, Field, field_of
 from tests.servers.nats_server import nats_server

@@ -14,8 +14,9 @@ from aiohttp import web
 from config.settings import PrometheusTelemetry
 from daemon.aio.clock import SystemClock
 from daemon.armpods import ArmPod, ArmPods, PodsByArm
+from daemon.measurements import Watch
 from daemon.meshes.registry import schemas
-from daemon.model import ArmSpec, Release, Watch
+from daemon.model import ArmSpec, Release
 from daemon.ports.telemetry import Telemetry
 from daemon.telemetry.factory import telemetry_from
 from daemon.telemetry.prometheus.nearby import AGAIN_SECONDS

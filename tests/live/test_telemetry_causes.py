@@ -23,8 +23,9 @@ from daemon.engine.registry import Registry
 from daemon.engine.session import Session
 from daemon.engine.ticker import Ticker
 from daemon.meshes.registry import schemas
-from daemon.model import ArmSpec, Outcome, Release, ReleaseView
+from daemon.model import ArmSpec, Outcome, Release
 from daemon.placement import Placement
+from daemon.releaseview import ReleaseView
 from daemon.telemetry.factory import telemetry_from
 from tests.hand.ports import Scene
 from tests.live.test_telemetry_prometheus import Pod

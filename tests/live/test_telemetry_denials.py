@@ -15,8 +15,8 @@ from aiohttp import web
 
 from config.settings import EnvoyTelemetry, PrometheusTelemetry
 from daemon.aio.clock import SystemClock
+from daemon.measurements import Reading
 from daemon.meshes.registry import schemas
-from daemon.model import Reading
 from daemon.ports.telemetry import Telemetry
 from daemon.telemetry.factory import telemetry_from
 from tests.hand.servers import app_of, serving

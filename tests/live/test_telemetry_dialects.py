@@ -9,8 +9,9 @@ import pytest
 
 from config.settings import EnvoyTelemetry
 from daemon.aio.clock import SystemClock
+from daemon.measurements import Reading
 from daemon.meshes.registry import schemas
-from daemon.model import ArmSpec, Protocol, Reading
+from daemon.model import ArmSpec, Protocol
 from daemon.telemetry.factory import telemetry_from
 from tests.live.clusters_world import ClustersWorld, clusters_world
 from tests.telemetry.scenes import arms, watching

@@ -12,8 +12,8 @@ import pytest
 
 from config.settings import EnvoyTelemetry
 from daemon.aio.clock import SystemClock
+from daemon.measurements import Reading
 from daemon.meshes.registry import schemas
-from daemon.model import Reading
 from daemon.ports.telemetry import Telemetry
 from daemon.telemetry.factory import telemetry_from
 from daemon.telemetry.scrape.bins import GRID_MS

@@ -15,8 +15,9 @@ from aiohttp import web
 
 from config.settings import PrometheusTelemetry
 from daemon.aio.clock import SystemClock
+from daemon.measurements import Reading, Watch
 from daemon.meshes.registry import schemas
-from daemon.model import ArmSpec, Reading, Release, Watch
+from daemon.model import ArmSpec, Release
 from daemon.ports.telemetry import Telemetry
 from daemon.telemetry.factory import telemetry_from
 from tests.live.telemetry_world import ARMS, Sums, world

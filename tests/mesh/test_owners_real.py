@@ -20,9 +20,10 @@ from daemon.engine.dependencies import MeshCluster
 from daemon.engine.handover import OWNER_TOLD
 from daemon.engine.reasserting import GUARD_ENDED, PUT_BACK
 from daemon.engine.reverting import RevertOutcome
+from daemon.interventions import Command
 from daemon.kube.client import KubeClient
 from daemon.meshes.istio.router import IstioRouter
-from daemon.model import Action, Command, Release
+from daemon.model import Action, Release
 from tests.hand.istio_cluster import client_of, cluster_of, post
 from tests.hand.procedures import guarded, reverting
 from tests.mesh.flux_world import FLUX_SYSTEM, REVISION, flux_release, install_sources

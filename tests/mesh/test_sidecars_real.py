@@ -19,8 +19,8 @@ from daemon.engine import lifecycle
 from daemon.engine.dependencies import Mesh, MeshCluster
 from daemon.engine.session import Session
 from daemon.engine.weights import AGAIN_SECONDS, Weights
+from daemon.measurements import ArmState, Reading, Watch
 from daemon.meshes.istio.router import IstioRouter
-from daemon.model import ArmState, Reading, Watch
 from daemon.pods.sidecars import sidecars_from
 from daemon.pods.watching import PodWatch
 from daemon.ports.telemetry import Telemetry

@@ -23,7 +23,8 @@ from daemon.bus import subjects
 from daemon.bus.address import BrokerAddress
 from daemon.bus.connection import Connection, connected
 from daemon.demo.children import Child, child
-from daemon.model import Action, Outcome, ReleaseView, Stage
+from daemon.model import Action, Outcome, Stage
+from daemon.releaseview import ReleaseView
 from tests.hand import istio_objects
 from tests.hand.daemons import DaemonApi, published
 from tests.mesh.istio_world import IstioWorld

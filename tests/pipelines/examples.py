@@ -8,7 +8,8 @@ from typing import Any
 
 import yaml
 
-from daemon.model import Outcome, Outline, Release, ReleaseView
+from daemon.model import Outcome, Outline, Release
+from daemon.releaseview import ReleaseView
 from tests.hand.api import Engine
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -2,7 +2,8 @@
 
 import pytest
 
-from daemon.model import ArmState, ContainerEnd, PodsState, Signal
+from analyzers.counts import Signal
+from daemon.measurements import ArmState, ContainerEnd, PodsState
 from daemon.pods.podsignals import CALM_SECONDS, signals_of
 
 WELL = ArmState(pods=2, ready=2)

@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from daemon.armpods import PodsByArm
 from daemon.errors import Forbidden
-from daemon.model import Reading, Watch
+from daemon.measurements import Reading, Watch
 from daemon.pods.podsofarms import PodsOfArms
 from daemon.pods.podstates import PodSignals, WatchedStates
 from daemon.pods.watching import PodWatch

@@ -10,8 +10,9 @@ from config.settings import SidecarTelemetry
 from daemon.aio.parsing import ParserPool
 from daemon.armpods import ArmPod, ArmPods, PodsByArm
 from daemon.errors import InvalidInput
+from daemon.measurements import Reading, Watch
 from daemon.meshes.registry import schemas
-from daemon.model import ArmSpec, Reading, Release, Watch
+from daemon.model import ArmSpec, Release
 from daemon.pods.sidecars import sidecars_from
 from daemon.pods.watching import PodWatch
 from tests.hand.clock import HandClock

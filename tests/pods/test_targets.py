@@ -9,7 +9,8 @@ import pytest_asyncio
 
 from daemon.armpods import ArmPod, ArmPods, PodsByArm
 from daemon.errors import Forbidden, Unavailable
-from daemon.model import ArmSpec, ArmState, PodsState, Release, Watch
+from daemon.measurements import ArmState, PodsState, Watch
+from daemon.model import ArmSpec, Release
 from daemon.pods import watching
 from daemon.pods.targets import PodTargets
 from daemon.pods.watching import BELIEVED_SECONDS, UNASKED_SECONDS, PodWatch

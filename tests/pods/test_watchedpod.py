@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.model import ContainerEnd
+from daemon.measurements import ContainerEnd
 from daemon.pods.watchedpod import WatchedPod, watched_pod
 from tests.pods.objects import container, pod
 

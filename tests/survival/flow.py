@@ -17,7 +17,8 @@ from daemon.bus.address import BrokerAddress
 from daemon.bus.connection import connected
 from daemon.errors import VerdictdError
 from daemon.events.announced import origin
-from daemon.model import Release, ReleaseView, Stage
+from daemon.model import Release, Stage
+from daemon.releaseview import ReleaseView
 from tests.survival.books import Entry, Left
 from tests.survival.victims import Daemon, OwnBroker, SharedBroker
 from tests.survival.world import PERCENT, Service, answers_still

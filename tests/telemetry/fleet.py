@@ -16,8 +16,8 @@ from yarl import URL
 
 from daemon.aio.httpclient import HttpClient
 from daemon.aio.parsing import Reader
+from daemon.measurements import Reading, Watch
 from daemon.meshes.registry import schemas
-from daemon.model import Reading, Watch
 from daemon.telemetry.counters.series import SeriesIndex
 from daemon.telemetry.prometheus.source import PrometheusSource
 from daemon.telemetry.sampled import SampledTelemetry

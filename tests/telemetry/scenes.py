@@ -5,7 +5,8 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 
 from config.settings import EnvoyTelemetry, PrometheusTelemetry
-from daemon.model import ArmSpec, Protocol, Reading, Release, Watch
+from daemon.measurements import Reading, Watch
+from daemon.model import ArmSpec, Protocol, Release
 from daemon.ports.telemetry import Telemetry
 from daemon.telemetry.factory import telemetry_from
 from daemon.telemetry.schema import Schema

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from daemon.model import ArmSpec, Release, Watch
+from daemon.measurements import Watch
+from daemon.model import ArmSpec, Release
 from daemon.telemetry.counters.arms import LabelSet
 from daemon.telemetry.counters.deltas import ScrapeRound
 from daemon.telemetry.counters.series import SampleKind, Series

@@ -14,8 +14,9 @@ from analyzers.judge import fold, start, terms_of
 from analyzers.ruling import Ruling
 from config.policy import Policy, Promotion
 from config.settings import EnvoyTelemetry, PrometheusTelemetry
+from daemon.measurements import Reading
 from daemon.meshes.registry import schemas
-from daemon.model import ArmSpec, Reading
+from daemon.model import ArmSpec
 from daemon.recordings import sample_of
 from daemon.telemetry.counters.collection import Collection, Timing
 from daemon.telemetry.counters.series import SeriesIndex

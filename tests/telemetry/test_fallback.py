@@ -7,7 +7,8 @@ import pytest
 
 from analyzers.counts import Arm
 from config.policy import Failures
-from daemon.model import ArmSpec, Reading, Release, Watch
+from daemon.measurements import Reading, Watch
+from daemon.model import ArmSpec, Release
 from daemon.telemetry.fallback import PATIENCE_SECONDS, FallbackTelemetry
 from tests.hand.clock import HandClock
 from tests.telemetry.support import watch

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from config.settings import EnvoyTelemetry, PrometheusTelemetry
+from daemon.measurements import Reading
 from daemon.meshes.registry import schemas
-from daemon.model import Reading
 from daemon.ports.telemetry import Telemetry
 from daemon.telemetry.factory import telemetry_from
 from daemon.telemetry.sampled import SampledTelemetry

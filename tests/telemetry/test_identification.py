@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from daemon.armpods import ArmPod, ArmPods, PodsByArm
+from daemon.measurements import Watch
 from daemon.meshes.istio.telemetry import SCHEMA as ISTIO
-from daemon.model import ArmSpec, Release, Watch
+from daemon.model import ArmSpec, Release
 from daemon.telemetry.counters.series import BASELINE, CANARY, SeriesIndex
 from daemon.telemetry.identification import KnownArms, identify
 from daemon.telemetry.prometheus.query import queries

@@ -6,13 +6,14 @@ from dataclasses import replace
 import pytest
 
 from config.policy import Failures
+from daemon.measurements import Watch
 from daemon.meshes.consul.telemetry import SCHEMA as CONSUL
 from daemon.meshes.envoy.telemetry import SCHEMA as ENVOY
 from daemon.meshes.envoygateway.telemetry import SCHEMA as GATEWAY
 from daemon.meshes.istio.telemetry import SCHEMA as ISTIO
 from daemon.meshes.linkerd.telemetry import SCHEMA as LINKERD
 from daemon.meshes.osm.telemetry import SCHEMA as OSM
-from daemon.model import ArmSpec, Release, Watch
+from daemon.model import ArmSpec, Release
 from daemon.telemetry.counters.collection import Collection
 from daemon.telemetry.counters.deltas import deltas
 from daemon.telemetry.counters.readings import make_arm

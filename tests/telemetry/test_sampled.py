@@ -8,8 +8,9 @@ import pytest
 
 from daemon.armpods import ArmPod, ArmPods, PodsByArm
 from daemon.errors import Unavailable, VerdictdError
+from daemon.measurements import Reading, Watch
 from daemon.meshes.registry import schemas
-from daemon.model import ArmSpec, Reading, Release, Watch
+from daemon.model import ArmSpec, Release
 from daemon.telemetry.counters.collection import Collection, Timing
 from daemon.telemetry.counters.readings import CounterState
 from daemon.telemetry.counters.series import SeriesIndex

@@ -7,9 +7,9 @@ import pytest
 from config.errors import ConfigError
 from config.policy import Failures
 from config.settings import PrometheusTelemetry
+from daemon.measurements import Watch
 from daemon.meshes.envoy.telemetry import SCHEMA as ENVOY
 from daemon.meshes.istio.telemetry import SCHEMA as ISTIO
-from daemon.model import Watch
 from daemon.settings import settings_of
 from daemon.telemetry.counters.series import SeriesIndex
 from daemon.telemetry.outcomes import Ending, Outcomes

@@ -15,6 +15,7 @@ from daemon.aio.tasks import background
 from daemon.delivery.ownerkind import Owning
 from daemon.delivery.owners import kinds as owner_kinds
 from daemon.errors import InvalidInput, VerdictdError
+from daemon.interventions import Command, OpenQuestion
 from daemon.kube.client import Listing
 from daemon.kube.listwatch import Source
 from daemon.kube.resources import Resource
@@ -25,7 +26,7 @@ from daemon.meshes.linkerd.kinds import SPLITS
 from daemon.meshes.linkerd.mesh import LINKERD, LinkerdMesh
 from daemon.meshes.osm.mesh import OSM, OsmMesh
 from daemon.meshes.smi.trafficsplit import TRAFFIC_SPLITS
-from daemon.model import Command, OpenQuestion, Release
+from daemon.model import Release
 from daemon.ports.events import Announcement, DeadLetter
 from daemon.ports.sharing import Turn
 from daemon.questions import Questions

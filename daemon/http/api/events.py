@@ -19,8 +19,9 @@ from daemon.http import intake, slowreaders
 from daemon.http.api.releases import ID
 from daemon.http.endpoint import ApiPorts, Endpoint, Group, Parameter, reply
 from daemon.http.guard import Open
-from daemon.model import ReleaseView, Stage
+from daemon.model import Stage
 from daemon.ports.service import ReleaseChange
+from daemon.releaseview import ReleaseView
 
 EVENT_STREAM: Final = "text/event-stream"
 BEAT_SECONDS: Final = 10.0

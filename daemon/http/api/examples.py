@@ -2,9 +2,12 @@
 
 from typing import Final
 
+from analyzers.ruling import Finding
 from config.identity import policy_hash
 from config.policy import Policy
-from daemon.model import Action, ArmSpec, Finding, Outcome, Record, Release, ReleaseView, Said, Stage, TimedStep, Verdict
+from daemon.interventions import Said
+from daemon.model import Action, ArmSpec, Outcome, Record, Release, Stage, TimedStep, Verdict
+from daemon.releaseview import ReleaseView
 
 _ID = "checkout-5d41402abc4b2a76"
 _SUBMITTED, _DECIDED = 1787408827.0, 1787408862.5

@@ -12,7 +12,7 @@ from daemon.http import intake
 from daemon.http.callers import said_by
 from daemon.http.endpoint import ApiPorts, Endpoint, Group, Parameter, reply
 from daemon.http.guard import Bearer, Open
-from daemon.model import Freeze, Said
+from daemon.interventions import Freeze, Said
 
 _PATH: Final = "/v1/freezes"
 _FIX: Final = 'send {"namespace": "...", "seconds": 7200, "by": "...", "reason": "..."}'

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from daemon.http.endpoint import ApiPorts, Endpoint, Group, Parameter, reply
 from daemon.http.guard import Open
-from daemon.model import OpenQuestion
+from daemon.interventions import OpenQuestion
 from daemon.ports.awaiting import RouteSays, WaitingAnnouncement, shown
 
 

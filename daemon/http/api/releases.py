@@ -14,7 +14,8 @@ from daemon.http.api import examples
 from daemon.http.endpoint import ApiPorts, Endpoint, Group, Parameter, reply, wait_parameter
 from daemon.http.guard import Bearer, Open
 from daemon.http.problems import Handler
-from daemon.model import ReleaseView, Stage
+from daemon.model import Stage
+from daemon.releaseview import ReleaseView
 
 FILTERS: Final = ("service", "namespace", "stage")
 _ONE = "/v1/releases/{id}"

@@ -16,8 +16,9 @@ from daemon.events.hearing import Hearing
 from daemon.http.gates.pace import Pace
 from daemon.http.hooks.understanding import said_of
 from daemon.http.waiting import Waiting
-from daemon.model import Outcome, Outline, Release, ReleaseView, Verdict
+from daemon.model import Outcome, Outline, Release, Verdict
 from daemon.ports.service import ReleaseService, Verdicts
+from daemon.releaseview import ReleaseView
 
 
 class Word(StrEnum):

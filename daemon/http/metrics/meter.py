@@ -19,7 +19,8 @@ from daemon.http.metrics.rounds import Rounds
 from daemon.http.metrics.shelf import Shelf
 from daemon.http.metrics.verdicts import Verdicts
 from daemon.http.metrics.watched import Releases
-from daemon.model import Cadence, Reading, Release, Stage, TimedStep, Verdict, Watch
+from daemon.measurements import Cadence, Reading, Watch
+from daemon.model import Release, Stage, TimedStep, Verdict
 
 _WATCH_BUCKETS: Final = (0.5, 1, 2, 3, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
 _REVERT_BUCKETS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)

@@ -12,9 +12,11 @@ from typing import Final
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from analyzers.counts import Signal
 from analyzers.legs.table import LEGS
 from analyzers.ruling import LegNow, Ruling
-from daemon.model import Reading, Release, Signal, Stage, Verdict, observed_share
+from daemon.measurements import Reading, observed_share
+from daemon.model import Release, Stage, Verdict
 
 SHOWN_AFTER_SECONDS: Final = 300.0
 MOST_ENDED: Final = 500

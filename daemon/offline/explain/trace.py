@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from analyzers.counts import Arm, Sample
 from analyzers.judge import to_end
 from analyzers.ruling import Ruling
 from config import files
@@ -17,7 +18,7 @@ from daemon import recordings, stored
 from daemon.courses import Drawn
 from daemon.courses.shapes import Course
 from daemon.errors import InvalidInput
-from daemon.model import Arm, Record, Release, Sample
+from daemon.model import Record, Release
 from daemon.offline.replay.sources import opened
 from daemon.recordings import Header
 

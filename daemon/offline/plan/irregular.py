@@ -7,7 +7,7 @@ where they are sure to be there: what chance explains is not taken for a propert
 import math
 from dataclasses import dataclass, replace
 
-from daemon.model import Arm, Sample
+from analyzers.counts import Arm, Sample
 
 _SURE = 4.0
 """Standard deviations above what chance gives."""

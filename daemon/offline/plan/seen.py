@@ -3,9 +3,8 @@
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from analyzers.counts import Arm
+from analyzers.counts import Arm, Sample
 from daemon.errors import InvalidInput
-from daemon.model import Sample
 from daemon.offline.plan.irregular import Irregular
 from daemon.offline.plan.latency import Histogram
 from daemon.offline.plan.service import DEFAULT_WEIGHT, Service

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
+from analyzers.counts import Sample
 from analyzers.judge import Terms, terms_of
 from config.policy import Policy
 from daemon import recordings
 from daemon.errors import InvalidInput
-from daemon.model import Release, Sample
+from daemon.model import Release
 from daemon.recordings import SUFFIXES, Header, Samples
 
 

@@ -9,7 +9,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Protocol
 
-from daemon.model import Cadence
+from daemon.measurements import Cadence
 from daemon.telemetry.counters.arms import ArmKey
 from daemon.telemetry.counters.series import SampleKind, Series
 from daemon.telemetry.counters.settling import Samples

@@ -15,7 +15,7 @@ import msgspec
 
 from analyzers.counts import Arm, Pod
 from daemon.errors import InvalidInput
-from daemon.model import Reading, Watch
+from daemon.measurements import Reading, Watch
 from daemon.telemetry.counters.collection import Collection
 from daemon.telemetry.counters.deltas import ScrapeRound, TargetCounters, TargetDelta, begun, deltas, mean_seconds, newer, silent
 from daemon.telemetry.counters.histograms import ArmLatency, LatencyTracker

@@ -15,7 +15,8 @@ import msgspec
 
 from config.policy import Failures
 from daemon.errors import InvalidInput
-from daemon.model import Release, Watch
+from daemon.measurements import Watch
+from daemon.model import Release
 from daemon.telemetry.counters.arms import ArmKey, Arms, LabelSet
 from daemon.telemetry.identification import KnownArms, identify
 from daemon.telemetry.outcomes import Ending, Outcomes, ending_labels

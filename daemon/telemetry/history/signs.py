@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from daemon.aio.clock import Clock
 from daemon.errors import PermanentError
-from daemon.model import Watch
+from daemon.measurements import Watch
 from daemon.telemetry.history.asking import Asking
 from daemon.telemetry.prometheus.answer import labels_of
 from daemon.telemetry.prometheus.slowly import EVERY_SECONDS, RAW, Row

@@ -12,7 +12,8 @@ from config.policy import Failures
 from config.settings import PrometheusTelemetry
 from daemon.aio.parsing import ParserPool
 from daemon.errors import NotFound
-from daemon.model import Reading, Release, Watch
+from daemon.measurements import Reading, Watch
+from daemon.model import Release
 from daemon.recordings import sample_of
 from daemon.telemetry.counters.series import SeriesIndex
 from daemon.telemetry.history import beside

@@ -10,7 +10,8 @@ from typing import Literal
 import msgspec
 
 from daemon.armpods import ArmPods
-from daemon.model import ArmSpec, Reading, Watch
+from daemon.measurements import Reading, Watch
+from daemon.model import ArmSpec
 from daemon.telemetry.prometheus.query import quoted
 from daemon.telemetry.prometheus.slowly import Question, Row, raw
 from daemon.telemetry.signs import KIND, ArmSign, ArmSigns, asked

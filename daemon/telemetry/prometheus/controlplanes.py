@@ -8,8 +8,8 @@ from typing import Literal
 
 import msgspec
 
-from analyzers.counts import Effect
-from daemon.model import Reading, Signal, Watch
+from analyzers.counts import Effect, Signal
+from daemon.measurements import Reading, Watch
 from daemon.telemetry.prometheus.query import quoted
 from daemon.telemetry.prometheus.slowly import Question, raw
 from daemon.telemetry.signs import KIND, ControlPlane, Sign, asked

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from daemon.model import Cadence
+from daemon.measurements import Cadence
 from daemon.telemetry.counters.settling import PARTS_SECONDS
 
 _SPACINGS = 2.5

@@ -17,7 +17,7 @@ from daemon.aio.clock import Clock
 from daemon.aio.httpclient import HttpClient
 from daemon.aio.threads import unless_small
 from daemon.errors import Unavailable, VerdictdError
-from daemon.model import Watch
+from daemon.measurements import Watch
 from daemon.telemetry.counters.collection import Collection, Timing
 from daemon.telemetry.counters.native import CustomBounds
 from daemon.telemetry.counters.series import SampleKind, Series, SeriesIndex

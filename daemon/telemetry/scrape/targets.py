@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from yarl import URL
 
-from daemon.model import Watch
+from daemon.measurements import Watch
 from daemon.ports.telemetry import FoundTargets, Target
 
 

@@ -16,7 +16,7 @@ from daemon.engine.engine import Engine
 from daemon.events.hearing import Hearing
 from daemon.http.capacity import Capacity
 from daemon.http.server import HttpServer, create_app
-from daemon.model import Command
+from daemon.interventions import Command
 from daemon.ports.durable import Store
 from daemon.watcher.awaited import AwaitedCanaries
 from tests.hand.api import Engine as Desk

@@ -7,13 +7,14 @@ import msgspec
 import pytest
 from prometheus_client.samples import Sample
 
-from analyzers.counts import Arm
+from analyzers.counts import Arm, Signal
 from analyzers.ruling import LegNow, Ruling
 from daemon.errors import TimedOut
 from daemon.http.metrics import watched
 from daemon.http.metrics.broker import Broker
 from daemon.http.metrics.meter import Metrics
-from daemon.model import Cadence, Outcome, Reading, Signal, Stage, TimedStep, Watch
+from daemon.measurements import Cadence, Reading, Watch
+from daemon.model import Outcome, Stage, TimedStep
 from tests.hand.api import release, verdict
 
 WATCH = Watch(release_id="shop-1", release=release())

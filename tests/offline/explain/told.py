@@ -11,7 +11,8 @@ from config.policy import Policy
 from daemon import recordings
 from daemon.engine import deciding, lifecycle
 from daemon.engine.session import Session
-from daemon.model import Action, Outcome, Reading, Record, Release, TimedStep
+from daemon.measurements import Reading
+from daemon.model import Action, Outcome, Record, Release, TimedStep
 from daemon.offline.simulation import packing
 from daemon.offline.simulation.drawing import Stream
 from daemon.offline.simulation.world import Change, World

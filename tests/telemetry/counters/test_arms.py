@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daemon.measurements import Watch
 from daemon.meshes.istio.telemetry import SCHEMA as ISTIO
-from daemon.model import ArmSpec, Release, Watch
+from daemon.model import ArmSpec, Release
 from daemon.telemetry.counters.series import Series, SeriesIndex
 from daemon.telemetry.identification import identify as really_identify
 from tests.telemetry.support import workloads

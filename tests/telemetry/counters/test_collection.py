@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from daemon.model import ArmSpec, Release, Watch
+from daemon.measurements import Watch
+from daemon.model import ArmSpec, Release
 from daemon.telemetry.counters.collection import Collection
 from daemon.telemetry.counters.series import SeriesIndex
 from daemon.telemetry.counters.snapshot import ArmSnapshot

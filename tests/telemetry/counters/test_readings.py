@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analyzers.counts import Arm
-from daemon.model import Reading
+from daemon.measurements import Reading
 from daemon.telemetry.counters.readings import DeltaTracker
 from daemon.telemetry.counters.snapshot import ArmSnapshot, Histogram
 from daemon.telemetry.schema import Ended

@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 
 from daemon.errors import InvalidInput
+from daemon.measurements import Watch
 from daemon.meshes.envoy.telemetry import SCHEMA as ENVOY
 from daemon.meshes.istio.telemetry import SCHEMA as ISTIO
-from daemon.model import ArmSpec, Release, Watch
+from daemon.model import ArmSpec, Release
 from daemon.telemetry.counters.series import BASELINE, CANARY, Series, SeriesIndex
 from daemon.telemetry.counters.snapshot import assemble
 from tests.telemetry.support import watch, workloads

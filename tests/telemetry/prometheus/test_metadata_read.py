@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 
 from analyzers.counts import Arm
-from daemon.model import Reading
+from daemon.measurements import Reading
 from tests.telemetry.prometheus.test_source import LATENCY, NAME, RBAC, UPTIME, WATCHES, Scene, family, scene
 from tests.telemetry.support import workloads
 

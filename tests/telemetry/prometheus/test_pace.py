@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from daemon.model import Cadence
+from daemon.measurements import Cadence
 from daemon.telemetry.prometheus.pace import Pace, Rhythm
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from daemon.model import Reading
+from daemon.measurements import Reading
 from daemon.telemetry.counters.series import SeriesIndex
 from daemon.telemetry.prometheus import portions
 from daemon.telemetry.prometheus.portions import MOST_PORTIONS, Portions

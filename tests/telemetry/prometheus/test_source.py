@@ -12,8 +12,8 @@ from aiohttp import web
 
 from config.settings import PrometheusTelemetry as PrometheusSettings
 from daemon.errors import InvalidInput
+from daemon.measurements import Reading, Watch
 from daemon.meshes.registry import schemas
-from daemon.model import Reading, Watch
 from daemon.ports.telemetry import Telemetry
 from daemon.telemetry.factory import telemetry_from
 from daemon.telemetry.prometheus.nearby import AGAIN_SECONDS

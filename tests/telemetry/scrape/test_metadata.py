@@ -3,8 +3,8 @@
 import pytest
 
 from config.settings import EnvoyTelemetry, PrometheusTelemetry
+from daemon.measurements import Reading
 from daemon.meshes.registry import schemas
-from daemon.model import Reading
 from daemon.ports.telemetry import Telemetry
 from daemon.telemetry.factory import telemetry_from
 from tests.hand.clock import HandClock

@@ -9,9 +9,9 @@ from aiohttp import web
 
 from config.settings import EnvoyTelemetry as EnvoySettings
 from daemon.errors import InvalidInput
+from daemon.measurements import Reading
 from daemon.meshes.envoy.telemetry import STATISTICS
 from daemon.meshes.registry import schemas
-from daemon.model import Reading
 from daemon.ports.telemetry import Telemetry
 from daemon.telemetry.factory import telemetry_from
 from tests.hand.clock import HandClock

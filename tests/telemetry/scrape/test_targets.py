@@ -9,8 +9,8 @@ from yarl import URL
 from daemon.aio.httpclient import HttpClient
 from daemon.aio.parsing import ParserPool
 from daemon.errors import Unavailable
+from daemon.measurements import Reading, Watch
 from daemon.meshes.envoy.telemetry import SCHEMA as ENVOY
-from daemon.model import Reading, Watch
 from daemon.ports.telemetry import FoundTargets, Target, Telemetry
 from daemon.telemetry.counters.collection import Collection
 from daemon.telemetry.counters.series import SeriesIndex

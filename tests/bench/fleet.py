@@ -10,15 +10,19 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from multiprocessing import get_context
 
 from aiohttp import ClientSession, web
 
 from daemon.model import ArmSpec, Release
 from tests.hand import istio_objects
+from tests.hand.clock import HandClock
 from tests.hand.istio_objects import NAMESPACE, SERVICE, VERSIONS, Json
 from tests.servers.kube_apiserver import KubeApiServer
+from tests.servers.run import free_ports
 
 PODS_PER_VERSION = 2
 IN_A_NAMESPACE = 20
@@ -191,6 +195,40 @@ class StandIn:
         if key not in self._heads:
             self._heads[key] = list(_heads(kind, number, version))
         return self._heads[key]
+
+
+@contextmanager
+def apart(releases: int, *, clock: HandClock | None = None) -> Iterator[str]:
+    """A stand-in in a process of its own, as a Prometheus is, until the end of the body; gives its address.
+
+    ``PUT /failing/TIME`` has canaries fail from then on; ``PUT /clock/TIME`` sets its clock, where it is to have one by hand.
+    """
+    (port,) = free_ports(1)
+    process = get_context("spawn").Process(target=_serve, args=(releases, port, clock), daemon=True)
+    process.start()
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.join()
+
+
+def _serve(releases: int, port: int, clock: HandClock | None) -> None:
+    made = StandIn(releases) if clock is None else StandIn(releases, clock=clock.now)
+
+    async def fail(request: web.Request) -> web.Response:
+        made.failing = float(request.match_info["at"])
+        return web.Response()
+
+    async def turn(request: web.Request) -> web.Response:
+        assert clock is not None
+        clock.time = float(request.match_info["at"])
+        return web.Response()
+
+    app = made.app()
+    app.router.add_put("/failing/{at}", fail)
+    app.router.add_put("/clock/{at}", turn)
+    web.run_app(app, host="127.0.0.1", port=port, print=None, handle_signals=False)
 
 
 def _heads(kind: str, number: int, version: str) -> Iterator[tuple[bytes, str, str, str]]:

@@ -29,7 +29,6 @@ from tests.bench.figures import Figure, percentile, spread, table
 from tests.bench.loadseen import Seen, seen
 from tests.hand.daemons import DaemonApi
 from tests.hand.istio_cluster import cluster_of
-from tests.hand.servers import serving
 from tests.servers.kube_apiserver import KubeApiServer
 from tests.servers.locate import require_crds
 from tests.servers.nats_server import nats_server
@@ -57,16 +56,15 @@ async def _measured(releases: int) -> list[Figure]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="verdictd-bench-load-")))
         api = await stack.enter_async_context(cluster_of(folder / "cluster", crds=[require_crds("istio")], objects=()))
         await fleet.create(api, releases)
-        standin = fleet.StandIn(releases)
-        asked_at = await stack.enter_async_context(serving(standin.app()))
+        prometheus = stack.enter_context(fleet.apart(releases))
         (folder / "nats").mkdir()
         broker = await stack.enter_async_context(nats_server(folder / "nats"))
         (port,) = free_ports(1)
         file = folder / "settings.json"
-        file.write_text(json.dumps(_settings(folder, api, nats=broker.url, prometheus=f"http://127.0.0.1:{asked_at}", port=port)))
+        file.write_text(json.dumps(_settings(folder, api, nats=broker.url, prometheus=prometheus, port=port)))
         argv = [sys.executable, "-m", "daemon.cli", "run", "--config", str(file)]
         await stack.enter_async_context(child("verdictd", argv, log=folder / "verdictd.log"))
-        run = _Run(api=api, daemon=DaemonApi(port=port), standin=standin, releases=releases)
+        run = _Run(api=api, daemon=DaemonApi(port=port), prometheus=prometheus, releases=releases)
         await run.daemon.ready()
         return await run.figures()
 
@@ -91,7 +89,7 @@ class _Run:
 
     api: KubeApiServer
     daemon: DaemonApi
-    standin: fleet.StandIn
+    prometheus: str
     releases: int
     most_memory: float = 0.0
     refused: Counter[int] = field(default_factory=Counter)
@@ -109,7 +107,8 @@ class _Run:
         accepting = self._of_accepting(began, located, seconds=seconds)
         holding = await self._held()
         before = await seen(self.daemon, self.api)
-        self.standin.failing = time.time()
+        async with aiohttp.ClientSession() as session, session.put(f"{self.prometheus}/failing/{time.time()}") as answer:
+            answer.raise_for_status()
         records = await self._records(ids)
         after = await seen(self.daemon, self.api)
         bare = await bareloop.shared_out(self.api, range(self.releases))

@@ -23,7 +23,6 @@ from typing import Any
 from unittest.mock import patch
 
 import aiohttp
-from aiohttp import web
 
 from config.policy import Policy, Promotion
 from config.settings import PrometheusTelemetry
@@ -50,7 +49,6 @@ from tests.bench import fleet
 from tests.bench.figures import Figure, spread, table
 from tests.bench.telemetry import stalls
 from tests.hand.clock import HandClock
-from tests.servers.run import free_ports
 
 SIZES = (200, 1000)
 TICKS = 5
@@ -146,14 +144,8 @@ def figures(*, sizes: Sequence[int] = SIZES) -> list[Figure]:
 
 
 def _measured(releases: int) -> list[Figure]:
-    (port,) = free_ports(1)
-    standin = get_context("fork").Process(target=_serve, args=(releases, port), daemon=True)
-    standin.start()
-    try:
-        seen = asyncio.run(_ticks(releases, url=f"http://127.0.0.1:{port}"))
-    finally:
-        standin.terminate()
-        standin.join()
+    with fleet.apart(releases, clock=HandClock(_BEGAN)) as url:
+        seen = asyncio.run(_ticks(releases, url=url))
     ticks, what = len(seen.cpu), f"N={releases}: a tick"
     parts = dict(sorted(seen.parts.items(), key=lambda one: -one[1])) | {_REST: sum(seen.cpu) - sum(seen.parts.values())}
     away = f"the loop was away for at most {spread([1e3 * one for one in seen.away])} ms in a tick"
@@ -167,18 +159,6 @@ def _measured(releases: int) -> list[Figure]:
             parts=f"peak {seen.peak_mib:.0f}",
         ),
     ]
-
-
-def _serve(releases: int, port: int) -> None:
-    clock = HandClock(_BEGAN)
-
-    async def turn(request: web.Request) -> web.Response:
-        clock.time = float(request.match_info["now"])
-        return web.Response()
-
-    app = fleet.StandIn(releases, clock=clock.now).app()
-    app.router.add_put("/clock/{now}", turn)
-    web.run_app(app, host="127.0.0.1", port=port, print=None, handle_signals=False)
 
 
 async def _ticks(releases: int, *, url: str) -> _Seen:

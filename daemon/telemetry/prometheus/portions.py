@@ -4,6 +4,9 @@ Nine of ten samples are buckets, and there is no hurry about them: a proxy merge
 has grown is taken over all the time since it was last taken, of both arms at once (``counters.histograms``). So a release's
 latencies come in larger steps, and nothing of them is lost but those of the pods that end in between; errors are counted in every
 tick as ever. Without it one tick of five thousand releases would take longer than the time between two.
+
+A question that is not answered in time, or is refused for what it is, may have been too much: there are twice as many portions
+then, and one less after a while that went well. Otherwise a store too slow for everything at once would never be asked for less.
 """
 
 import math
@@ -23,6 +26,10 @@ _NAMESPACES: Final = 8
 """For each portion at least, for them to be about equal."""
 _FEWER: Final = 0.8
 """Portions are made larger again where so much of the room would be enough."""
+_SMALLEST_RELEASES: Final = 200
+"""A question about fewer was not too much: if it fails, that is no reason to ask for less."""
+_GOOD_ROUNDS: Final = 12
+"""Each portion has had its turn so often, without a failure, before there is one less."""
 
 Selectors = Mapping[View, Sequence[Selector]]
 
@@ -43,6 +50,8 @@ class Portions:
         self._index = index
         self._most = MOST_HISTOGRAMS if most is None else most
         self._turn = 0
+        self._least = 1
+        self._good_rounds = 0
         self._met: list[int] = []
         self._of: Selectors | None = None
         self._portions: list[tuple[Selectors, Asked]] = []
@@ -76,5 +85,15 @@ class Portions:
         if self._turn:
             return
         all_of_them, self._met = sum(self._met), []
+        self._good_rounds += 1
+        if self._good_rounds == _GOOD_ROUNDS:
+            self._good_rounds, self._least = 0, max(1, self._least - 1)
         if all_of_them > self._most * self.number or all_of_them < _FEWER * self._most * (self.number - 1):
-            self.number = min(MOST_PORTIONS, max(1, math.ceil(all_of_them / self._most)))
+            self.number = max(self._least, min(MOST_PORTIONS, max(1, math.ceil(all_of_them / self._most))))
+
+    def failed(self) -> None:
+        """Nobody answered in time, or what was asked is refused."""
+        most = min(MOST_PORTIONS, max(1, len(self._index.watched) // _SMALLEST_RELEASES))
+        self._least = max(self._least, min(most, 2 * self.number))
+        self.number = max(self._least, self.number)
+        self._good_rounds, self._turn, self._met = 0, 0, []

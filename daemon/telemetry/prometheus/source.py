@@ -16,7 +16,7 @@ from yarl import URL
 from daemon.aio.clock import Clock
 from daemon.aio.httpclient import HttpClient
 from daemon.aio.threads import unless_small
-from daemon.errors import Unavailable, VerdictdError
+from daemon.errors import Refused, TimedOut, Unavailable, VerdictdError
 from daemon.measurements import Watch
 from daemon.telemetry.counters.collection import Collection, Timing
 from daemon.telemetry.counters.native import CustomBounds
@@ -92,6 +92,8 @@ class PrometheusSource:
                 collected = await self._ask()
         except VerdictdError as error:
             self.pace.drop()
+            if isinstance(error, TimedOut | Refused):
+                self._portions.failed()
             raise Unavailable(f"prometheus: {error}") from error
         await unless_small(partial(self._learn, collected), size=len(collected.answered))
         collected.cadence_of = partial(self.pace.cadence, ahead_seconds=self._clocks.ahead_seconds)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from daemon.errors import Refused, TimedOut, VerdictdError
 from daemon.measurements import Reading
 from daemon.telemetry.counters.series import SeriesIndex
 from daemon.telemetry.prometheus import portions
@@ -96,6 +97,33 @@ def test_answers_that_hold_all_whatever_is_asked_are_not_cut_up_further_and_furt
     assert made.number == MOST_PORTIONS
 
 
+def test_what_fails_is_asked_for_in_more_portions_and_in_fewer_only_after_a_while_that_went_well() -> None:
+    made = Portions(index_of(1000), most=10_000)
+    numbers = []
+    for _ in range(4):
+        made.failed()
+        numbers.append(made.number)
+    assert numbers == [2, 4, 5, 5], "200 releases are not too many"
+    turns = Counter[int]()
+    while made.number > 1:
+        turns[made.number] += 1
+        made.met(100)
+    assert turns == {number: 12 * number for number in (5, 4, 3, 2)}
+
+
+def test_a_failure_says_nothing_of_portions_where_releases_are_few() -> None:
+    made = Portions(index_of(RELEASES))
+    made.failed()
+    assert made.number == 1
+
+
+def test_a_failure_never_makes_portions_fewer() -> None:
+    made = Portions(index_of(RELEASES), most=4)
+    made.met(24)
+    made.failed()
+    assert made.number == 6
+
+
 @dataclass
 class Exact(Fleet):
     """A store that answers for the workloads that are asked for."""
@@ -128,6 +156,42 @@ async def test_what_is_counted_is_the_same_in_portions(most: int, monkeypatch: p
     assert all(requests[one] - at_most_late <= latencies[one] <= requests[one] for one in requests)
     named = [query.count("-v") for query in fleet.asked if LATENCY in query][-RELEASES:]
     assert max(named) < 2 * RELEASES if most == 4 else min(named) == 2 * RELEASES
+
+
+@dataclass
+class Strict(Exact):
+    """One that refuses to tell the latencies of many, or does not come to an end with it."""
+
+    most: int = 8
+    error: type[VerdictdError] = TimedOut
+
+    def answer(self, query: str, *, now: float) -> bytes:
+        if LATENCY in query and query.count("-v") > self.most:
+            raise self.error("too much")
+        return super().answer(query, now=now)
+
+
+@pytest.mark.parametrize("error", [TimedOut, Refused])
+async def test_a_store_that_cannot_answer_for_all_at_once_is_asked_for_less(
+    error: type[VerdictdError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(portions, "_SMALLEST_RELEASES", 1)
+    pods = [
+        Pod(workload=f"r{n}-v{v}", name=f"r{n}-v{v}", scrapers=(Scraper(every=5.0, phase=1.0),))
+        for n in range(RELEASES)
+        for v in (1, 2)
+    ]
+    fleet, clock, index = Strict(pods, error=error), HandClock(START + 1.5), SeriesIndex(SCHEMA, as_text=True)
+    source = source_of(fleet, index, clock=clock)
+    telemetry = SampledTelemetry(source, schema=SCHEMA, index=index, clock=clock)
+    watches = [workloads(f"r-{n}", baseline=f"r{n}-v1", canary=f"r{n}-v2") for n in range(RELEASES)]
+    latencies = Counter[str]()
+    while clock.time < START + 300.0:
+        for release_id, reading in (await telemetry.read(watches)).items():
+            latencies[release_id] += _latencies(reading)
+        clock.time += 5.0
+    await source.close()
+    assert all(latencies[f"r-{n}"] > 1000 for n in range(RELEASES))
 
 
 def _requests(reading: Reading) -> int:

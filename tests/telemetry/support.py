@@ -2,13 +2,15 @@
 
 import math
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from typing import Any
 
-from daemon.measurements import Watch
+from daemon.measurements import Reading, Watch
 from daemon.model import ArmSpec, Release
 from daemon.telemetry.counters.arms import LabelSet
 from daemon.telemetry.counters.deltas import ScrapeRound
+from daemon.telemetry.counters.readings import DeltaTracker
 from daemon.telemetry.counters.series import SampleKind, Series
 from daemon.telemetry.counters.snapshot import ArmSnapshot, Histogram
 from daemon.telemetry.outcomes import Ending
@@ -85,7 +87,14 @@ class Rounds:
         self.before: Mapping[str, float] = {}
         self._terms = (stale_after_seconds, patience_seconds)
 
-    def next(self, now: float, *, answered: Mapping[str, float], failed: Mapping[str, str] | None = None) -> ScrapeRound:
+    def next(
+        self,
+        now: float,
+        *,
+        answered: Mapping[str, float],
+        failed: Mapping[str, str] | None = None,
+        unpaced: AbstractSet[str] = frozenset(),
+    ) -> ScrapeRound:
         """The round at ``now``."""
         self.serial += 1
         stale, patience = self._terms
@@ -98,6 +107,34 @@ class Rounds:
             failed=failed or {},
             stale_after_seconds=stale,
             patience_seconds=patience,
+            unpaced=unpaced,
         )
         self.before = answered
         return made
+
+
+class Table:
+    """A tracker, and readings taken of it with one target called ``p`` unless said otherwise."""
+
+    def __init__(self, *, server_side: bool = False, **terms: float) -> None:
+        self.tracker = DeltaTracker(server_side=server_side)
+        self.rounds = Rounds(**terms)
+
+    def read(
+        self,
+        now: float,
+        baseline: Mapping[str, ArmSnapshot],
+        canary: Mapping[str, ArmSnapshot],
+        *,
+        answered: tuple[str, ...] = (),
+        failed: Mapping[str, str] | None = None,
+        unpaced: AbstractSet[str] = frozenset(),
+    ) -> Reading:
+        """What is read of both arms at ``now``; ``answered`` are targets that say nothing of either."""
+        times = {target: one.at for views in (baseline, canary) for target, one in views.items()}
+        times.update(dict.fromkeys(answered, now))
+        return self.tracker.advance((baseline, canary), self.rounds.next(now, answered=times, failed=failed, unpaced=unpaced))
+
+    def one(self, now: float, baseline: ArmSnapshot, canary: ArmSnapshot) -> Reading:
+        """The same of arms of one target each."""
+        return self.read(now, {"p": baseline}, {"p": canary})

@@ -2,8 +2,8 @@
 
 from daemon.telemetry.counters.snapshot import ArmSnapshot
 from daemon.telemetry.schema import Ended
-from tests.telemetry.counters.test_readings import Table, counts, latencies
-from tests.telemetry.support import shown
+from tests.telemetry.counters.test_readings import counts, latencies
+from tests.telemetry.support import Table, shown
 
 
 def table() -> Table:

@@ -6,36 +6,11 @@ from hypothesis import strategies as st
 
 from analyzers.counts import Arm
 from daemon.measurements import Reading
-from daemon.telemetry.counters.readings import DeltaTracker
 from daemon.telemetry.counters.snapshot import ArmSnapshot, Histogram
 from daemon.telemetry.schema import Ended
-from tests.telemetry.support import Rounds, shown
+from tests.telemetry.support import Table, shown
 
 Snapshots = dict[str, ArmSnapshot]
-
-
-class Table:
-    """A tracker, and readings taken of it with one target called ``p`` unless said otherwise."""
-
-    def __init__(self, *, server_side: bool = False, **terms: float) -> None:
-        self.tracker = DeltaTracker(server_side=server_side)
-        self.rounds = Rounds(**terms)
-
-    def read(
-        self,
-        now: float,
-        baseline: Snapshots,
-        canary: Snapshots,
-        *,
-        answered: tuple[str, ...] = (),
-        failed: dict[str, str] | None = None,
-    ) -> Reading:
-        times = {target: one.at for views in (baseline, canary) for target, one in views.items()}
-        times.update(dict.fromkeys(answered, now))
-        return self.tracker.advance((baseline, canary), self.rounds.next(now, answered=times, failed=failed))
-
-    def one(self, now: float, baseline: ArmSnapshot, canary: ArmSnapshot) -> Reading:
-        return self.read(now, {"p": baseline}, {"p": canary})
 
 
 def counts(reading: Reading) -> tuple[tuple[int, int], tuple[int, int]]:

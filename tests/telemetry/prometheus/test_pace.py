@@ -23,6 +23,26 @@ def test_spacing_and_lateness_are_each_targets_own() -> None:
     assert (pace.least_spacing_seconds, pace.spacing_seconds, pace.late_seconds) == (5.0, 15.0, 60.5)
 
 
+def test_nobody_knows_how_far_apart_the_samples_of_a_target_are_before_its_second_one() -> None:
+    pace = Pace(tick_seconds=5.0, longest_seconds=300.0)
+    met(pace, {"new": (100.0, None), "known": (100.0, 95.0)}, now=100.5)
+    assert pace.unpaced == {"new"}
+    met(pace, {"new": (100.0, None), "known": (105.0, 100.0)}, now=105.5)
+    assert pace.unpaced == {"new"}, "the same sample again tells nothing"
+    met(pace, {"new": (160.0, None)}, now=160.5)
+    assert pace.unpaced == set()
+
+
+def test_for_somebody_new_it_is_looked_so_far_back_that_two_scrapes_a_minute_apart_are_met_and_not_much_further() -> None:
+    pace = Pace(tick_seconds=5.0, longest_seconds=300.0)
+    met(pace, {"quick": (100.0, 95.0)}, now=100.5)
+    pace.widen()
+    wide, usual = pace.next_seconds()
+    assert 2 * 60.0 < wide - usual < 3 * 60.0
+    narrow, usual = pace.next_seconds()
+    assert narrow - usual < 60.0, "once is enough"
+
+
 def test_a_target_that_is_dead_when_it_is_met_first_makes_no_query_wide_for_long() -> None:
     pace = Pace(tick_seconds=5.0, longest_seconds=300.0)
     for now in range(100, 150, 5):

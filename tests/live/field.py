@@ -25,6 +25,7 @@ from daemon.demo.traffic import Users, users
 from daemon.model import ArmSpec, Release, Verdict
 from tests.hand.daemons import DaemonApi, published
 from tests.hand.memorygroup import MemoryGroup
+from tests.hand.timeofday import TimeOfDay
 from tests.servers.run import free_ports
 
 RELEASE = Release(
@@ -70,14 +71,24 @@ class Field(DaemonApi):
 
     @asynccontextmanager
     async def daemon(
-        self, *, dies: str | None = None, stops: str | None = None, within: MemoryGroup | None = None
+        self,
+        *,
+        dies: str | None = None,
+        stops: str | None = None,
+        within: MemoryGroup | None = None,
+        clock: TimeOfDay | None = None,
     ) -> AsyncIterator[Child]:
-        """The daemon as a child process; with ``dies`` it kills itself at that point, with ``stops`` it stops there."""
+        """The daemon as a child process; with ``dies`` it kills itself at that point, with ``stops`` it stops there.
+
+        ``clock``: its time of day, where that is not the machine's.
+        """
         point = [dies] if dies else [stops, "stops"] if stops else []
         argv = [sys.executable, "-m", "tests.live.crashing", str(self.settings()), *point]
         if within is not None:
             argv = within.inside(*argv)
-        async with child("verdictd", argv, log=self.folder / "verdictd.log") as process:
+        async with child(
+            "verdictd", argv, log=self.folder / "verdictd.log", env=None if clock is None else clock.environment
+        ) as process:
             yield process
 
     async def submit(self, release: Release = RELEASE, *, key: str = "field-1") -> str:

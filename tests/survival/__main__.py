@@ -27,6 +27,7 @@ from daemon.model import Record, Verdict
 from daemon.offline.replay import replay_file
 from daemon.offline.replay.joining import joined
 from tests.hand.daemons import published_under
+from tests.hand.timeofday import clock_library
 from tests.survival.books import Books, Replay, faults
 from tests.survival.flow import Flow, insist
 from tests.survival.mayhem import WEIGHTS, Strike, strikes
@@ -36,13 +37,7 @@ from tests.survival.victims import Daemon, Victim, send
 KILLS = 60
 """Strikes of the short setting, in all."""
 REPLICAS = 2
-LIBRARIES = ("/usr/lib/*/faketime/libfaketimeMT.so.1", "/usr/lib/faketime/libfaketimeMT.so.1")
 _HANG_BEFORE_END_SECONDS = 30.0
-
-
-def clock_library() -> Path | None:
-    """libfaketime, where it is installed."""
-    return next((found for pattern in LIBRARIES for found in Path("/").glob(pattern[1:])), None)
 
 
 async def _ready(here: Place) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 from tests.hand.broker import broker
 from tests.hand.istio_cluster import post
 from tests.hand.istio_objects import created
+from tests.hand.timeofday import TimeOfDay
 from tests.mesh.istio_world import IstioWorld, istio_world
 from tests.servers.crds import install_crds
 from tests.servers.kube_apiserver import KubeApiServer
@@ -89,9 +90,9 @@ def _daemon(folder: Path, settings: Mapping[str, Any], *, port: int, clock_libra
     own = {"http": {"listen": f"127.0.0.1:{port}"}, "recordings": {"directory": str(folder / "recordings")}}
     clock = None
     if clock_library is not None:
-        clock = folder / "clock"
-        clock.write_text("+0\n")
-    return Daemon(port=port, folder=folder, settings={**settings, **own}, clock=clock, clock_library=clock_library)
+        clock = TimeOfDay(file=folder / "clock", library=clock_library)
+        clock.be_off(0.0)
+    return Daemon(port=port, folder=folder, settings={**settings, **own}, clock=clock)
 
 
 @asynccontextmanager

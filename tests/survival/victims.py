@@ -17,6 +17,7 @@ from daemon.demo.apiserver import api_answers, write_tokens
 from daemon.demo.children import child
 from tests.hand.broker import Broker
 from tests.hand.daemons import DaemonApi
+from tests.hand.timeofday import TimeOfDay
 from tests.servers.etcd import etcd
 from tests.servers.kube_apiserver import KubeApiServer
 from tests.servers.locate import require
@@ -47,13 +48,12 @@ def send(victim: Victim, number: signal.Signals) -> None:
 class Daemon(DaemonApi):
     """One daemon after the other. ``faults``: ends that nobody brought about.
 
-    ``clock``: the file that holds what its clock is off by; null where it has the machine's own.
+    ``clock``: null where it has the machine's own.
     """
 
     folder: Path
     settings: Mapping[str, Any]
-    clock: Path | None = None
-    clock_library: Path | None = None
+    clock: TimeOfDay | None = None
     away_seconds: float = 0.0
     starts: int = 0
     faults: list[str] = field(default_factory=list)
@@ -79,7 +79,9 @@ class Daemon(DaemonApi):
         ends = asyncio.ensure_future(over.wait())
         while not over.is_set():
             self.starts += 1
-            async with child("verdictd", argv, log=self.folder / "verdictd.log", env=self._environment()) as running_now:
+            async with child(
+                "verdictd", argv, log=self.folder / "verdictd.log", env=None if self.clock is None else self.clock.environment
+            ) as running_now:
                 self._process = running_now.process
                 gone = asyncio.ensure_future(running_now.process.wait())
                 await asyncio.wait([gone, ends], return_when=asyncio.FIRST_COMPLETED)
@@ -101,13 +103,7 @@ class Daemon(DaemonApi):
     def jump(self, seconds: float) -> None:
         """Its time of day is off by so much from now on; what only passes goes on as before."""
         if self.clock is not None:
-            self.clock.write_text(f"{seconds:+g}\n")
-
-    def _environment(self) -> dict[str, str] | None:
-        if self.clock is None or self.clock_library is None:
-            return None
-        told = {"FAKETIME_TIMESTAMP_FILE": str(self.clock), "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-        return {**os.environ, **told, "LD_PRELOAD": str(self.clock_library)}
+            self.clock.be_off(seconds)
 
 
 @dataclass(kw_only=True)

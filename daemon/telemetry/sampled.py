@@ -87,8 +87,9 @@ class SampledTelemetry:
         try:
             collected = await self._outage.bridged(self._source.collect, tick_seconds=self.tick_seconds)
         except VerdictdError as error:
-            # Series may have been met before it failed, new ones at every tick.
-            self._index.tidy(self._met)
+            # Series may have been met before it failed, new ones at every tick. What was learnt of as many as one answer has
+            # is kept: where learning takes longer than there is time for a question, it would begin anew for ever.
+            self._index.tidy(max(self._met, self._index.attempted))
             self._failure = str(error)
             return {release_id: tracker.gap(str(error)) for release_id, tracker in self._state.trackers(watches).items()}
         reasons = (*collected.failed.values(), *collected.unknown.values())

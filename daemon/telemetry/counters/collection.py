@@ -62,7 +62,7 @@ class Collection:
         summed: targets that are none: their samples do not say of which pod they are.
         instances: the ``instance`` labels of the targets.
         places: targets that are named pods, by where they are scraped.
-        met: series that were looked at, ours or not.
+        met: series that were looked at, ours or not. met_of_portion: those of them that are asked for in turn only.
         nearby: of arms without a series (0 baseline, 1 canary, by release), what was looked for and what there is instead.
         histograms: where the last bucket of each histogram went, by the identity of its series.
         epoch_offset: what turns a time of its samples into seconds since 1970.
@@ -84,6 +84,7 @@ class Collection:
         "labelled",
         "late_seconds",
         "met",
+        "met_of_portion",
         "metadata",
         "nearby",
         "places",
@@ -111,7 +112,7 @@ class Collection:
         self.failed: dict[str, str] = {}
         self.there: set[str] | None = None
         self.unknown: dict[str, str] = {}
-        self.met = 0
+        self.met = self.met_of_portion = 0
         self.kept = False
         self.nearby: Mapping[tuple[str, int], str] = {}
         self.histograms: dict[str, Buckets] = {}

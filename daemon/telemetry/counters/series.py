@@ -27,6 +27,7 @@ BASELINE, CANARY = 0, 1
 SCRAPED = "up"
 """What Prometheus itself says of each target at each scrape."""
 _FORGET_ABOVE = 4
+_FORGET_LEAST = 256
 """Series kept, as a multiple of those met in one reading; more are forgotten."""
 _PROXYS_LABELS = ("source_", "destination_", "response_", "request_", "grpc_", "connection_", "client_", "envoy_", "consul_")
 """What a proxy itself says of a request: values of these come and go with callers and with answers."""
@@ -94,6 +95,7 @@ class SeriesIndex:
         series: what is known of each series that was met, by its text; null for those that never concern us.
         forgotten: how often all of them were forgotten.
         apart: how many others keep what is known of.
+        attempted: how many series were met before the newest question failed.
         outcomes: how requests end, by what the policies of the releases count as failed.
         by_pod: some arms are known by the names of their pods, and by nothing else.
     """
@@ -110,7 +112,7 @@ class SeriesIndex:
         self._beside = [(re.compile(counter.names), counter, view) for view in schema.views for counter in view.beside]
         self._denials = [(re.compile(counter.names), counter) for counter in schema.about.denials]
         self.series: dict[object, Series | None] = {}
-        self.forgotten = self.apart = 0
+        self.forgotten = self.apart = self.attempted = 0
         self._endings: dict[tuple[Ended | None, tuple[tuple[str, str], ...]], Ending] = {}
         self._all_outcomes: dict[Failures, Outcomes] = {}
         self._by_labels = Arms()
@@ -173,7 +175,7 @@ class SeriesIndex:
 
     def tidy(self, met: int) -> None:
         """Forget series that have gone, once there are many more known than were met in a reading."""
-        if len(self.series) + self.apart > _FORGET_ABOVE * max(met, 256):
+        if len(self.series) + self.apart > _FORGET_ABOVE * max(met, _FORGET_LEAST):
             self.series.clear()
             self.forgotten, self.apart = self.forgotten + 1, 0
             self._by_labels.forget()

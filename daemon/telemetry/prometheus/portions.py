@@ -53,6 +53,8 @@ class Portions:
         self._least = 1
         self._good_rounds = 0
         self._met: list[int] = []
+        self._series: list[int] = []
+        self._series_of_all = 0
         self._of: Selectors | None = None
         self._portions: list[tuple[Selectors, Asked]] = []
 
@@ -78,12 +80,23 @@ class Portions:
             if watch.release_id in self._index.arms:
                 yield watch.release_id, watch.release.namespace if together else watch.release_id
 
-    def met(self, histograms: int) -> None:
-        """So many came of this portion: the next one's turn. How many portions there are is looked at when each has had one."""
+    def met(self, histograms: int, *, series: int = 0) -> int:
+        """So many came of this portion, and so many series: the next one's turn. How many portions there are is looked at when
+        each has had one.
+
+        Returns:
+            how many series the other portions have.
+        """
         self._met.append(histograms)
+        self._series.append(series)
         self._turn = len(self._met) % self.number
-        if self._turn:
-            return
+        others = max(sum(self._series) - series, self._series_of_all - series)
+        if self._turn == 0:
+            self._begin_anew()
+        return others
+
+    def _begin_anew(self) -> None:
+        self._series_of_all, self._series = sum(self._series), []
         all_of_them, self._met = sum(self._met), []
         self._good_rounds += 1
         if self._good_rounds == _GOOD_ROUNDS:
@@ -96,4 +109,4 @@ class Portions:
         most = min(MOST_PORTIONS, max(1, len(self._index.watched) // _SMALLEST_RELEASES))
         self._least = max(self._least, min(most, 2 * self.number))
         self.number = max(self._least, self.number)
-        self._good_rounds, self._turn, self._met = 0, 0, []
+        self._good_rounds, self._turn, self._met, self._series = 0, 0, [], []

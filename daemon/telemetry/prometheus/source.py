@@ -127,7 +127,8 @@ class PrometheusSource:
         collected.late_seconds = self.pace.later_seconds
         collected.unpaced = self.pace.unpaced
         self._metadata.settle(collected)
-        self._portions.met(len(collected.histograms))
+        # What is known of the series whose turn it is not is to be kept until it is.
+        collected.met += self._portions.met(len(collected.histograms), series=collected.met_of_portion)
 
     def _say(self) -> None:
         """Once, and when it has changed: how far apart samples are and how late they come."""
@@ -159,10 +160,13 @@ class PrometheusSource:
         asked = await unless_small(make, size=sum(map(len, self._index.selectors.values())))
         # Latencies come while the targets of the requests are looked at: those that they show are kept apart until then.
         late: dict[str, float] = {}
-        await _all(
-            self._count(asked.requests, into, window_seconds=window_seconds),
-            *(self._read(query, into, answered=late) for query in asked.latencies),
-        )
+        try:
+            await _all(
+                self._count(asked.requests, into, window_seconds=window_seconds),
+                *(self._read(query, into, answered=late) for query in asked.latencies),
+            )
+        finally:
+            self._index.attempted = into.met
         for answered, seconds in ((into.answered, requests_seconds), (late, window_seconds)):
             if answered:
                 newest = max(answered.values())
@@ -234,6 +238,7 @@ class PrometheusSource:
     ) -> None:
         """Take what is new of each series; ``those``: which they are, where that is known."""
         into.met += len(items)
+        into.met_of_portion += len(items) if answered is not into.answered else 0
         histograms = into.histograms
         for item, series in zip(items, self._those(items) if those is None else those, strict=True):
             values = item.numbers or item.values
@@ -341,6 +346,7 @@ class _Blocks:
         """See ``Taker``."""
         into, answered = self.into, self.answered
         into.met += len(counts)
+        into.met_of_portion += len(counts)
         for one in block.histograms:
             series = one.series
             if not series.label_set.arms:

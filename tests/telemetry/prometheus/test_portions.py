@@ -1,15 +1,18 @@
 """Latencies in portions: everybody's turn comes, both arms of a release have theirs together, and what is counted is the same."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import pytest
+from yarl import URL
 
 from daemon.errors import Refused, TimedOut, VerdictdError
 from daemon.measurements import Reading
+from daemon.telemetry.counters import series
 from daemon.telemetry.counters.series import SeriesIndex
 from daemon.telemetry.prometheus import portions
+from daemon.telemetry.prometheus.answer import AnswerReader
 from daemon.telemetry.prometheus.portions import MOST_PORTIONS, Portions
 from daemon.telemetry.sampled import SampledTelemetry
 from tests.hand.clock import HandClock
@@ -17,6 +20,7 @@ from tests.telemetry.fleet import LATENCY, SCHEMA, START, Fleet, Pod, Scraper, s
 from tests.telemetry.support import workloads
 
 RELEASES = 12
+LEARNT = 8
 
 
 def index_of(releases: int) -> SeriesIndex:
@@ -137,6 +141,7 @@ class Exact(Fleet):
 @pytest.mark.parametrize("most", [4, 1000])
 async def test_what_is_counted_is_the_same_in_portions(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(portions, "MOST_HISTOGRAMS", most)
+    monkeypatch.setattr(series, "_FORGET_LEAST", 1)
     scrapers = (Scraper(every=5.0, phase=1.0),)
     pods = [Pod(workload=f"r{n}-v{v}", name=f"r{n}-v{v}", scrapers=scrapers) for n in range(RELEASES) for v in (1, 2)]
     fleet, clock, index = Exact(pods), HandClock(START + 1.5), SeriesIndex(SCHEMA, as_text=True)
@@ -150,6 +155,7 @@ async def test_what_is_counted_is_the_same_in_portions(most: int, monkeypatch: p
             latencies[release_id] += _latencies(reading)
         clock.time += 5.0
     await source.close()
+    assert index.forgotten == 0, "what is known of a portion is kept until its turn comes again"
     assert set(requests.values()) == {requests["r-0"]}
     assert requests["r-0"] >= 10 * 290
     at_most_late = 10 * 5 * (RELEASES if most == 4 else 1)
@@ -192,6 +198,50 @@ async def test_a_store_that_cannot_answer_for_all_at_once_is_asked_for_less(
         clock.time += 5.0
     await source.close()
     assert all(latencies[f"r-{n}"] > 1000 for n in range(RELEASES))
+
+
+class Slow:
+    """Learns so many series and no more in the time of a question."""
+
+    longest_question_bytes = 262_144
+
+    def __init__(self, fleet: Fleet, index: SeriesIndex, *, clock: HandClock) -> None:
+        self._fleet, self._index, self._clock = fleet, index, clock
+
+    def deadline(self) -> float:
+        return 0.0
+
+    async def read(self, url: URL, reader: Callable[[], AnswerReader], *, form: Mapping[str, str], by: float | None = None) -> None:
+        body, made = self._fleet.answer(form["query"], now=self._clock.now() - START), reader()
+        most = len(self._index.series) + LEARNT
+        for begin in range(0, len(body), 1000):
+            made.feed(body[begin : begin + 1000])
+            if len(self._index.series) > most:
+                raise TimedOut("it took longer than there is time")
+        made.close()
+
+
+async def test_series_that_take_longer_to_learn_than_there_is_time_for_a_question_are_learnt_in_several(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After a start there are hundreds of thousands."""
+    monkeypatch.setattr(series, "_FORGET_LEAST", 1)
+    pods = [
+        Pod(workload=f"r{n}-v{v}", name=f"r{n}-v{v}", scrapers=(Scraper(every=5.0, phase=1.0),))
+        for n in range(RELEASES)
+        for v in (1, 2)
+    ]
+    clock, index = HandClock(START + 301.5), SeriesIndex(SCHEMA, as_text=True)
+    source = source_of(Fleet(pods), index, clock=clock)
+    monkeypatch.setattr(source, "_client", Slow(Fleet(pods), index, clock=clock))
+    telemetry = SampledTelemetry(source, schema=SCHEMA, index=index, clock=clock)
+    watches = [workloads(f"r-{n}", baseline=f"r{n}-v1", canary=f"r{n}-v2") for n in range(RELEASES)]
+    told = 0
+    while clock.time < START + 600.0:
+        told += all(reading.gap is None for reading in (await telemetry.read(watches)).values())
+        clock.time += 5.0
+    await source.close()
+    assert (told > 10, index.forgotten) == (True, 0)
 
 
 def _requests(reading: Reading) -> int:

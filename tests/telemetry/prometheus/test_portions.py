@@ -29,6 +29,11 @@ def index_of(releases: int) -> SeriesIndex:
     return index
 
 
+def pods_of(releases: int) -> list[Pod]:
+    scrapers = (Scraper(every=5.0, phase=1.0),)
+    return [Pod(workload=f"r{n}-v{v}", name=f"r{n}-v{v}", scrapers=scrapers) for n in range(releases) for v in (1, 2)]
+
+
 def arms(portion: Portions) -> list[str]:
     selectors, _ = portion.now
     return [dict(selector)["destination_workload"] for those in selectors.values() for selector in those]
@@ -142,8 +147,7 @@ class Exact(Fleet):
 async def test_what_is_counted_is_the_same_in_portions(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(portions, "MOST_HISTOGRAMS", most)
     monkeypatch.setattr(series, "_FORGET_LEAST", 1)
-    scrapers = (Scraper(every=5.0, phase=1.0),)
-    pods = [Pod(workload=f"r{n}-v{v}", name=f"r{n}-v{v}", scrapers=scrapers) for n in range(RELEASES) for v in (1, 2)]
+    pods = pods_of(RELEASES)
     fleet, clock, index = Exact(pods), HandClock(START + 1.5), SeriesIndex(SCHEMA, as_text=True)
     source = source_of(fleet, index, clock=clock)
     telemetry = SampledTelemetry(source, schema=SCHEMA, index=index, clock=clock)
@@ -182,11 +186,7 @@ async def test_a_store_that_cannot_answer_for_all_at_once_is_asked_for_less(
     error: type[VerdictdError], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(portions, "_SMALLEST_RELEASES", 1)
-    pods = [
-        Pod(workload=f"r{n}-v{v}", name=f"r{n}-v{v}", scrapers=(Scraper(every=5.0, phase=1.0),))
-        for n in range(RELEASES)
-        for v in (1, 2)
-    ]
+    pods = pods_of(RELEASES)
     fleet, clock, index = Strict(pods, error=error), HandClock(START + 1.5), SeriesIndex(SCHEMA, as_text=True)
     source = source_of(fleet, index, clock=clock)
     telemetry = SampledTelemetry(source, schema=SCHEMA, index=index, clock=clock)
@@ -226,11 +226,7 @@ async def test_series_that_take_longer_to_learn_than_there_is_time_for_a_questio
 ) -> None:
     """After a start there are hundreds of thousands."""
     monkeypatch.setattr(series, "_FORGET_LEAST", 1)
-    pods = [
-        Pod(workload=f"r{n}-v{v}", name=f"r{n}-v{v}", scrapers=(Scraper(every=5.0, phase=1.0),))
-        for n in range(RELEASES)
-        for v in (1, 2)
-    ]
+    pods = pods_of(RELEASES)
     clock, index = HandClock(START + 301.5), SeriesIndex(SCHEMA, as_text=True)
     source = source_of(Fleet(pods), index, clock=clock)
     monkeypatch.setattr(source, "_client", Slow(Fleet(pods), index, clock=clock))

@@ -199,6 +199,10 @@ class PrometheusTelemetry(
     timeout_seconds: Annotated[
         Positive, Meta(description="Longest wait for an answer, read to its end; later is a tick without data.")
     ] = 4.0
+    process: Annotated[
+        Literal["shared", "own"],
+        Meta(description="Where answers are read: shared: in the daemon's process; own: in one beside it, from 1000 releases on."),
+    ] = "shared"
     stale_after_seconds: Annotated[
         Positive, Meta(description="A newest sample older than this is no information: how far apart samples are, and how late.")
     ] = 300.0

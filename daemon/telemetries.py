@@ -1,6 +1,7 @@
 """The configured sources of telemetry, opened: each with what counts, and with all that knows something beside the counts."""
 
 from contextlib import AsyncExitStack
+from functools import partial
 
 from config.settings import PrometheusTelemetry, Settings, SidecarTelemetry
 from config.settings import Telemetry as TelemetrySettings
@@ -15,7 +16,11 @@ from daemon.pods.podstates import PodSignals, WatchedStates
 from daemon.pods.sidecars import sidecars_from
 from daemon.pods.watching import PodWatch
 from daemon.ports.telemetry import Telemetry
-from daemon.telemetry.factory import telemetry_from
+from daemon.sampler import ARGV
+from daemon.telemetry.apart.asking import SampledApart
+from daemon.telemetry.apart.sampler import Sampler
+from daemon.telemetry.apart.words import Begin
+from daemon.telemetry.factory import schema_of, telemetry_from
 from daemon.telemetry.prometheus.armsigns import ArmQuestions
 from daemon.telemetry.prometheus.client import prometheus_client
 from daemon.telemetry.prometheus.controlplanes import ControlPlanes
@@ -47,11 +52,25 @@ async def open_telemetry(
             fallback = _fallback(settings, entry)
             made = sidecars_from(entry, fallback=fallback, watch_of=watch_of, schemas=schemas(), clock=clock, name=name, pool=pool)
             return SignalledTelemetry(await stack.enter_async_context(made), more)
-        made = telemetry_from(entry, clock=clock, name=name, pool=pool, schemas=schemas())
         pods_there = PodSignals(WatchedStates(PodsOfArms(watch_of)), clock=clock)
-        return SignalledTelemetry(await stack.enter_async_context(made), [pods_there, *more])
+        there = await stack.enter_async_context(telemetry_from(entry, clock=clock, name=name, pool=pool, schemas=schemas()))
+        if isinstance(entry, PrometheusTelemetry) and entry.process == "own":
+            # What the settings cannot have was refused above; the sampler opens the same once more.
+            there = await stack.enter_async_context(_apart(settings, entry, name=name, clock=clock))
+        return SignalledTelemetry(there, [pods_there, *more])
 
     return {name: await opened(name, entry) for name, entry in settings.telemetry.items()}
+
+
+def _apart(settings: Settings, entry: PrometheusTelemetry, *, name: str, clock: Clock) -> SampledApart:
+    first = Begin(name=name, settings=entry, unparsed_bytes=settings.limits.unparsed_bytes, log_level=settings.log_level)
+    return SampledApart(
+        partial(Sampler.started, ARGV, first),
+        schema=schema_of(entry, schemas()),
+        tick_seconds=entry.tick_seconds,
+        answer_seconds=2.0 * entry.tick_seconds + 3.0 * entry.timeout_seconds,
+        clock=clock,
+    )
 
 
 async def _of_the_store(

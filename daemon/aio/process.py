@@ -45,11 +45,11 @@ async def start(
     argv: Sequence[str | Path],
     *,
     stdout: int | IO[bytes] = DEVNULL,
-    stderr: int | IO[bytes] = DEVNULL,
+    stderr: int | IO[bytes] | None = DEVNULL,
     pass_fds: Sequence[int] = (),
     env: Mapping[str, str] | None = None,
 ) -> Process:
-    """Start a child, tied to this process by SIGTERM, without an input. ``env``: its environment; none: ours.
+    """Start a child, tied to this process by SIGTERM, without an input. ``env``, ``stderr``: null: ours.
 
     It is in a session of its own, so that Ctrl-C ends us first and lets us end our children in order.
     """

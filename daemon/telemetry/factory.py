@@ -52,9 +52,7 @@ async def telemetry_from(
     Raises:
         InvalidInput: the settings cannot be honoured; the path is relative to the entry.
     """
-    schema = with_streams(schemas[settings.dialect], settings.streams)
-    if isinstance(settings, PrometheusTelemetry):
-        schema = spoken(schema, settings)
+    schema = schema_of(settings, schemas)
     if not schema.about.denials:
         log.info(
             "this telemetry cannot tell requests denied by security policy: they count as served, and denied is always 0",
@@ -71,6 +69,12 @@ async def telemetry_from(
             case _:
                 assert_never(settings)
         yield await stack.enter_async_context(made)
+
+
+def schema_of(settings: EnvoyTelemetry | PrometheusTelemetry, schemas: Mapping[str, Schema]) -> Schema:
+    """What this telemetry looks like, as the settings have it."""
+    schema = with_streams(schemas[settings.dialect], settings.streams)
+    return spoken(schema, settings) if isinstance(settings, PrometheusTelemetry) else schema
 
 
 @asynccontextmanager

@@ -8,30 +8,28 @@ import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from config.policy import Failures
 from daemon.aio.clock import Clock
 from daemon.aio.threads import unless_small
 from daemon.errors import VerdictdError
 from daemon.measurements import Reading, Watch
-from daemon.model import Release
 from daemon.telemetry.counters.collection import Collection, Source
 from daemon.telemetry.counters.deltas import ScrapeRound
 from daemon.telemetry.counters.readings import CounterState, DeltaTracker
 from daemon.telemetry.counters.series import SeriesIndex
 from daemon.telemetry.identification import words
 from daemon.telemetry.outage import Outage
-from daemon.telemetry.outcomes import cannot_tell
 from daemon.telemetry.schema import Schema
+from daemon.telemetry.telling import Telling
 
 log = logging.getLogger(__name__)
 
 
-class SampledTelemetry:
+class SampledTelemetry(Telling):
     """``Telemetry`` over one source, which knows its series by the same ``index``."""
 
     def __init__(self, source: Source, *, schema: Schema, index: SeriesIndex, clock: Clock) -> None:
+        super().__init__(schema)
         self._source = source
-        self._schema = schema
         self._index = index
         self._clock = clock
         self._state = CounterState(index)
@@ -55,28 +53,9 @@ class SampledTelemetry:
         return self._source.wait_seconds
 
     @property
-    def split(self) -> bool:
-        """Whether the latency histograms hold successes only."""
-        return self._schema.split
-
-    def cannot_tell(self, failures: Failures) -> Sequence[str]:
-        """What a policy counts as failed and this telemetry never tells."""
-        return cannot_tell(self._schema, failures)
-
-    @property
     def failure(self) -> str | None:
         """Why the last reading brought nothing at all; null when somebody has answered."""
         return self._failure
-
-    def cannot_count(self, release: Release) -> str | None:
-        """What this telemetry has no counters of."""
-        if release.protocol in self._schema.protocols:
-            return None
-        return f"{self._schema.name} telemetry has no counters of {release.protocol}: nothing of the release could be seen"
-
-    def timed(self, release: Release) -> bool:
-        """Whether what is counted of it has a histogram."""
-        return self._schema.has_latency(release.protocol)
 
     async def read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
         """Counts since the last call, by release id. Never raises for a source that fails."""

@@ -2,7 +2,7 @@
 
 The daemon is the product's own process beside a real broker and a real API server; Prometheus is a stand-in, whose answers have
 the size of real ones. Where other work shares the machine, CPU seconds say more than seconds: both are told.
-``python -m tests.bench.load 1000`` measures one size.
+``python -m tests.bench.load 1000`` measures one size, ``python -m tests.bench.load 1000 own`` the same with a sampler.
 """
 
 import asyncio
@@ -46,12 +46,12 @@ _TAKEN_BACK_SECONDS = 180.0
 _MIB = 2**20
 
 
-def figures(*, sizes: Sequence[int] = SIZES) -> list[Figure]:
-    """A row for each size and quantity."""
-    return [figure for size in sizes for figure in asyncio.run(_measured(size))]
+def figures(*, sizes: Sequence[int] = SIZES, own: bool = False) -> list[Figure]:
+    """A row for each size and quantity. ``own``: telemetry is read in a process of its own."""
+    return [figure for size in sizes for figure in asyncio.run(_measured(size, own=own))]
 
 
-async def _measured(releases: int) -> list[Figure]:
+async def _measured(releases: int, *, own: bool) -> list[Figure]:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="verdictd-bench-load-")))
         api = await stack.enter_async_context(cluster_of(folder / "cluster", crds=[require_crds("istio")], objects=()))
@@ -61,7 +61,8 @@ async def _measured(releases: int) -> list[Figure]:
         broker = await stack.enter_async_context(nats_server(folder / "nats"))
         (port,) = free_ports(1)
         file = folder / "settings.json"
-        file.write_text(json.dumps(_settings(folder, api, nats=broker.url, prometheus=prometheus, port=port)))
+        settings = _settings(folder, api, nats=broker.url, prometheus=prometheus, port=port, own=own)
+        file.write_text(json.dumps(settings))
         argv = [sys.executable, "-m", "daemon.cli", "run", "--config", str(file)]
         await stack.enter_async_context(child("verdictd", argv, log=folder / "verdictd.log"))
         run = _Run(api=api, daemon=DaemonApi(port=port), prometheus=prometheus, releases=releases)
@@ -69,8 +70,15 @@ async def _measured(releases: int) -> list[Figure]:
         return await run.figures()
 
 
-def _settings(folder: Path, api: KubeApiServer, *, nats: str, prometheus: str, port: int) -> dict[str, Any]:
-    telemetry = {"kind": "prometheus", "url": prometheus, "dialect": "istio", "tick_seconds": TICK_SECONDS, "timeout_seconds": 4.5}
+def _settings(folder: Path, api: KubeApiServer, *, nats: str, prometheus: str, port: int, own: bool) -> dict[str, Any]:
+    telemetry = {
+        "kind": "prometheus",
+        "url": prometheus,
+        "dialect": "istio",
+        "tick_seconds": TICK_SECONDS,
+        "timeout_seconds": 4.5,
+        "process": "own" if own else "shared",
+    }
     return {
         "cluster": "bench",
         "nats": {"url": nats},
@@ -228,4 +236,5 @@ class _Run:
 
 
 if __name__ == "__main__":
-    print(table(figures(sizes=[int(one) for one in sys.argv[1:]] or SIZES)))
+    asked = [one for one in sys.argv[1:] if one != "own"]
+    print(table(figures(sizes=[int(one) for one in asked] or SIZES, own="own" in sys.argv)))

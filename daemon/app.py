@@ -36,6 +36,7 @@ from daemon.http.gates import access
 from daemon.http.hooks.configured import read_secrets
 from daemon.http.metrics.broker import Broker
 from daemon.http.metrics.meter import Metrics
+from daemon.http.metrics.samplers import Samplers
 from daemon.http.metrics.shelf import Shelf
 from daemon.http.server import HttpServer, create_app
 from daemon.meshes.registry import why_observed_only
@@ -191,7 +192,9 @@ async def _open(settings: Settings, stack: AsyncExitStack, *, stop: asyncio.Even
     """Open it all, on ``stack``."""
     pool = await stack.enter_async_context(ParserPool(unparsed_bytes=settings.limits.unparsed_bytes))
     kubes = KubeClients(settings, stack)
-    telemetry = await open_telemetry(settings, stack, kubes=kubes, clock=clock, pool=pool)
+    telemetries = await open_telemetry(settings, stack, kubes=kubes, clock=clock, pool=pool)
+    telemetry, samplers = telemetries.sources, telemetries.samplers
+    metrics.watch_samplers(Samplers(running=lambda: {name: (one.pid, one.starts) for name, one in samplers.items()}))
     meshes = await _open_meshes(settings, kubes)
     shared = settings.replicas.count > 1
     bus = await stack.enter_async_context(

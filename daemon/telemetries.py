@@ -1,6 +1,8 @@
 """The configured sources of telemetry, opened: each with what counts, and with all that knows something beside the counts."""
 
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from functools import partial
 
 from config.settings import PrometheusTelemetry, Settings, SidecarTelemetry
@@ -28,10 +30,19 @@ from daemon.telemetry.prometheus.slowly import EVERY_SECONDS, SlowQuestion
 from daemon.telemetry.signalled import SignalledTelemetry, SignalSource
 
 
+@dataclass(frozen=True, slots=True)
+class Telemetries:
+    """All sources by name, and those of them that are read in a process of their own."""
+
+    sources: Mapping[str, Telemetry]
+    samplers: Mapping[str, SampledApart]
+
+
 async def open_telemetry(
     settings: Settings, stack: AsyncExitStack, *, kubes: KubeClients, clock: Clock, pool: ParserPool
-) -> dict[str, Telemetry]:
+) -> Telemetries:
     """Each configured source. The pods are watched in the clusters where releases are judged, and are told with what is counted."""
+    samplers: dict[str, SampledApart] = {}
     pods: dict[str, PodWatch] = {}
     watches: dict[str, PodWatch] = {}
     for name, mesh in settings.meshes.items():
@@ -56,10 +67,10 @@ async def open_telemetry(
         there = await stack.enter_async_context(telemetry_from(entry, clock=clock, name=name, pool=pool, schemas=schemas()))
         if isinstance(entry, PrometheusTelemetry) and entry.process == "own":
             # What the settings cannot have was refused above; the sampler opens the same once more.
-            there = await stack.enter_async_context(_apart(settings, entry, name=name, clock=clock))
+            there = samplers[name] = await stack.enter_async_context(_apart(settings, entry, name=name, clock=clock))
         return SignalledTelemetry(there, [pods_there, *more])
 
-    return {name: await opened(name, entry) for name, entry in settings.telemetry.items()}
+    return Telemetries({name: await opened(name, entry) for name, entry in settings.telemetry.items()}, samplers)
 
 
 def _apart(settings: Settings, entry: PrometheusTelemetry, *, name: str, clock: Clock) -> SampledApart:

@@ -123,7 +123,7 @@ class _Run:
         return [*accepting, *holding, *self._of_reverting(records, before, after, bare)]
 
     def _of_accepting(self, began: Seen, located: Seen, *, seconds: float) -> list[Figure]:
-        n, cpu = self.releases, located.since(began, "process_cpu_seconds_total")
+        n, cpu = self.releases, located.cpu_since(began)
         lists, asked = located.asked_since(began)
         found = f"{located.at - began.at:.1f}"
         return [
@@ -133,7 +133,7 @@ class _Run:
         ]
 
     def _of_holding(self, before: Seen, after: Seen, late: Sequence[float], reads: Sequence[float]) -> list[Figure]:
-        wall, cpu = after.at - before.at, after.since(before, "process_cpu_seconds_total")
+        wall, cpu = after.at - before.at, after.cpu_since(before)
         turns = after.since(before, "verdictd_sampling_seconds_count")
         sampling, judging = (after.since(before, f"verdictd_{one}_seconds_sum") / max(1, turns) for one in ("sampling", "judging"))
         lists, asked = after.asked_since(before)
@@ -157,7 +157,7 @@ class _Run:
         first = f"{since[0]:.2f} .. {since[-1]:.2f}, {FIRST} of them by {since[min(FIRST, len(since)) - 1]:.3f}"
         measured = f"{spread(waits, digits=2)}, p99 {percentile(waits, 0.99):.2f}"
         parts = f"{len(taken)} of {self.releases} taken back"
-        cpu = f"{after.since(before, 'process_cpu_seconds_total'):.1f} CPU s until the last record; {after.asked_since(before)[1]}"
+        cpu = f"{after.cpu_since(before):.1f} CPU s until the last record; {after.asked_since(before)[1]}"
         beside = f"the last after {bare.seconds[-1]:.2f} s, {FIRST} by {bare.seconds[min(FIRST, self.releases) - 1]:.3f}"
         return [
             self._figure("all fail at once: decision to acknowledged patch, s", measured, "all <= 15", parts),
@@ -226,12 +226,13 @@ class _Run:
     async def _scraped(self) -> None:
         """For ever; the whole page."""
         while True:
-            await self.daemon.until_answered("/metrics")
+            with suppress(TimeoutError):  # a scrape that fails is one without samples
+                await self.daemon.until_answered("/metrics")
             await asyncio.sleep(_SCRAPE_SECONDS)
 
     async def _seen(self) -> Seen:
         now = await seen(self.daemon)
-        self.most_memory = max(self.most_memory, now.values["process_resident_memory_bytes"])
+        self.most_memory = max(self.most_memory, now.memory_bytes)
         return now
 
 

@@ -14,7 +14,7 @@ from tests.servers.kube_apiserver import KubeApiServer
 _ASKED = re.compile(r'apiserver_request_total\{[^}]*resource="(\w+)"[^}]*verb="(LIST|GET|PATCH)"[^}]*\} (\S+)')
 _ROUNDS = [f"verdictd_{part}_seconds_{of}" for part in ("sampling", "judging") for of in ("sum", "count")]
 _LAG = [f"verdictd_event_loop_lag_seconds_{of}" for of in ("bucket", "count")]
-_PROCESS = ["process_cpu_seconds_total", "process_resident_memory_bytes"]
+_PROCESS = [f"{of}_{what}" for of in ("process", "verdictd_sampler") for what in ("cpu_seconds_total", "resident_memory_bytes")]
 _PATH = "/metrics?" + "&".join(
     f"name[]={name}" for name in (*_PROCESS, *_ROUNDS, *_LAG, "verdictd_round_timestamp_seconds", "verdictd_releases")
 )
@@ -33,6 +33,15 @@ class Seen:
     def since(self, before: "Seen", name: str) -> float:
         """By how much it has grown."""
         return self.values.get(name, 0.0) - before.values.get(name, 0.0)
+
+    def cpu_since(self, before: "Seen") -> float:
+        """Seconds of processor time, the sampler's among them."""
+        return sum(self.since(before, f"{of}_cpu_seconds_total") for of in ("process", "verdictd_sampler"))
+
+    @property
+    def memory_bytes(self) -> float:
+        """Of the daemon and its sampler."""
+        return sum(self.values.get(f"{of}_resident_memory_bytes", 0.0) for of in ("process", "verdictd_sampler"))
 
     def asked_since(self, before: "Seen") -> tuple[int, str]:
         """How many listings, and all questions for a person."""

@@ -12,6 +12,7 @@ from daemon.errors import TimedOut
 from daemon.http.api import examples
 from daemon.http.metrics.broker import Broker
 from daemon.http.metrics.meter import Metrics
+from daemon.http.metrics.samplers import Samplers
 from daemon.http.metrics.shelf import Shelf
 from daemon.measurements import Cadence, Reading, Watch
 from daemon.model import Stage, TimedStep
@@ -74,6 +75,7 @@ def _used() -> Metrics:
     metrics.watch_verdicts(int)
     metrics.watch_nats(Broker(connected=bool, last_write_at=float, write_seconds=float, waiting=dict, lost=int, rejected=int))
     metrics.watch_recordings(Shelf(stock=Stock))
+    metrics.watch_samplers(Samplers(running=dict))
     signal = Signal(kind="not_ready", about="canary", effect="holds", words="one is not ready")
     arm = Arm(requests=1)
     legs = {name: LegNow(e_value=1.0, effect=0.0) for name in NAMES}

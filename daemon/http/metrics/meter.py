@@ -16,6 +16,7 @@ from daemon.courses import Courses
 from daemon.http.metrics.broker import Broker
 from daemon.http.metrics.notices import NoticeMetrics
 from daemon.http.metrics.rounds import Rounds
+from daemon.http.metrics.samplers import Samplers
 from daemon.http.metrics.shelf import Shelf
 from daemon.http.metrics.verdicts import Verdicts
 from daemon.http.metrics.watched import Releases
@@ -147,6 +148,10 @@ class Metrics:
     def watch_nats(self, broker: Broker) -> None:
         """Have it told at each scrape."""
         self.registry.register(broker)
+
+    def watch_samplers(self, samplers: Samplers) -> None:
+        """Have them told at each scrape."""
+        self.registry.register(samplers)
 
     def watch_recordings(self, shelf: Shelf) -> None:
         """Have it told at each scrape."""

@@ -34,6 +34,7 @@ class _Sampler:
                         self._watches.pop(release_id, None)
                     self._watches |= {watch.release_id: watch for watch in word.watches}
                 case Forget():
+                    self._watches.pop(word.release_id, None)
                     self._telemetry.forget(word.release_id)
                 case Read():
                     await self._read()

@@ -1,6 +1,8 @@
 """The engine's measurements as metrics."""
 
+import os
 import re
+import time
 from collections.abc import Callable
 
 import msgspec
@@ -13,6 +15,7 @@ from daemon.errors import TimedOut
 from daemon.http.metrics import watched
 from daemon.http.metrics.broker import Broker
 from daemon.http.metrics.meter import Metrics
+from daemon.http.metrics.samplers import Samplers
 from daemon.measurements import Cadence, Reading, Watch
 from daemon.model import Outcome, Stage, TimedStep
 from tests.hand.api import release, verdict
@@ -260,6 +263,20 @@ def test_how_nats_and_telemetry_stand_can_be_scraped() -> None:
     assert value("verdictd_telemetry_last_success_timestamp_seconds", {"telemetry": "edge"}) == 1000.5
     connected[0] = False
     assert value("verdictd_nats_connected") == 0.0
+
+
+def test_what_a_sampler_takes_can_be_scraped_while_it_runs() -> None:
+    metrics, running = Metrics(), {"near": (os.getpid(), 2), "gone": (2**22 + 1, 1), "not yet": (None, 0)}
+    metrics.watch_samplers(Samplers(running=lambda: running))
+    found = {
+        name: {one: metrics.registry.get_sample_value(f"verdictd_sampler_{name}", {"telemetry": one}) for one in running}
+        for name in ("cpu_seconds_total", "resident_memory_bytes", "starts_total")
+    }
+    assert found["starts_total"] == {"near": 2.0, "gone": 1.0, "not yet": 0.0}
+    for name in ("cpu_seconds_total", "resident_memory_bytes"):
+        assert (found[name]["gone"], found[name]["not yet"]) == (None, None)
+    assert 0.0 < (found["cpu_seconds_total"]["near"] or 0.0) <= time.process_time() + 1.0
+    assert (found["resident_memory_bytes"]["near"] or 0.0) > 2**20
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,9 @@ class NatsAnnouncement:
     def release(self) -> Release | Outline:
         """The release; raises ``InvalidEvent`` with the reason."""
         if isinstance(self._content, InvalidEvent):
-            raise self._content
+            # Another one each time: who is raised knows the frames that it went through, and they the announcement, so that
+            # both would be in memory, with the message, until the next collection of cycles.
+            raise type(self._content).of(self._content.faults)
         return self._content.release
 
     async def accept(self) -> None:
@@ -134,7 +136,7 @@ class NatsEventSource:
                 return announced
             await self._served.check(cluster, path=announced.cluster_path)
         except InvalidEvent as error:
-            return error
+            return error.with_traceback(None)
         return None
 
 

@@ -2,7 +2,8 @@
 
 Each source has a task and a bound of events under way of its own: one that is slow, hangs or fails holds up no other. Within a
 source, events of one service keep their order, since the newer release supersedes the older one; others do not wait for each
-other, and how it stands can be asked. Nothing that is wrong with an event keeps the next from being taken.
+other, and how it stands can be asked. Nothing that is wrong with an event keeps the next from being taken. Those that cannot be
+understood have a larger bound of their own: they only wait until they are kept elsewhere, and there may be a flood of them.
 """
 
 import asyncio
@@ -15,10 +16,11 @@ from typing import NoReturn
 from daemon.aio.backoff import pauses
 from daemon.aio.clock import Clock
 from daemon.aio.tasks import TaskGroup
+from daemon.engine.announcementkinds import ENDINGS, SENT
 from daemon.errors import Defect, Elsewhere, InvalidInput, NotFound, Refused, TransientError, VerdictdError
 from daemon.interventions import Command
 from daemon.packages import defects_of
-from daemon.ports.events import Announcement, CommandSource, EndAnnouncement, EventSource, ExaminedSource, SentAnnouncement
+from daemon.ports.events import Announcement, CommandSource, EndAnnouncement, EventSource, ExaminedSource
 from daemon.ports.service import Meter, ReleaseService
 from daemon.standing import Standing
 
@@ -26,6 +28,8 @@ log = logging.getLogger(__name__)
 
 EVENTS_UNDER_WAY = 16
 """Of one source: taken from it, and not answered yet."""
+REFUSALS_UNDER_WAY = 64
+"""Of one source, beside those: not understood, and not answered yet."""
 STEADY_SECONDS = 30.0
 """A source that has failed, and then goes on for so long, works again, though nothing may have come; its pauses begin anew."""
 
@@ -100,6 +104,8 @@ class EventConsumer:
         self._meter = meter
         self.upkeep = Upkeep(f"source {name}", clock=clock, meter=meter, examine=self._problem)
         self._under_way: set[asyncio.Task[None]] = set()
+        self._refusals: set[asyncio.Task[None]] = set()
+        self._has_ended = asyncio.Event()
         self._newest: dict[tuple[str, str], asyncio.Task[None]] = {}
 
     async def run(self) -> NoReturn:
@@ -119,21 +125,28 @@ class EventConsumer:
             async for announcement in announcements:
                 self.upkeep.works()
                 self._begin(announcement, group)
-                while len(self._under_way) >= EVENTS_UNDER_WAY:
-                    await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
+                while self._is_full:
+                    self._has_ended.clear()
+                    await self._has_ended.wait()
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self._under_way) >= EVENTS_UNDER_WAY or len(self._refusals) >= REFUSALS_UNDER_WAY
 
     def _begin(self, announcement: Announcement, group: TaskGroup) -> None:
         """Give the event its task, which begins after the earlier events of its service that are under way."""
         service = _service_of(announcement)
         earlier = None if service is None else self._newest.get(service)
         task = group.create_task(self._answer(announcement, after=earlier), name=f"event of {self._name}")
-        self._under_way.add(task)
+        (self._refusals if service is None else self._under_way).add(task)
         if service is not None:
             self._newest[service] = task
         task.add_done_callback(lambda done: self._ended(done, service))
 
     def _ended(self, task: asyncio.Task[None], service: tuple[str, str] | None) -> None:
         self._under_way.discard(task)
+        self._refusals.discard(task)
+        self._has_ended.set()
         if service is not None and self._newest.get(service) is task:
             del self._newest[service]
 
@@ -151,13 +164,14 @@ class EventConsumer:
             await self._said(announcement.put_back)
 
     async def _take(self, announcement: Announcement) -> None:
-        if isinstance(announcement, EndAnnouncement):
-            await self._end(announcement)
+        if (ending := ENDINGS.seen_in(announcement)) is not None:
+            await self._end(ending)
             return
         try:
             with defects_of(self.upkeep.component):
                 release, release_id, announced_at = announcement.release(), announcement.release_id, announcement.announced_at
-                sender = announcement.sender if isinstance(announcement, SentAnnouncement) else self._name
+                sent = SENT.seen_in(announcement)
+                sender = self._name if sent is None else sent.sender
             assert release_id is not None  # it was understood
             await self._releases.submit(release, release_id=release_id, sender=sender, announced_at=announced_at)
             answer = announcement.accept

@@ -1,6 +1,7 @@
 """Thousands of events that begin no release, and events that come again: what is ours is watched once, and all is answered."""
 
 import asyncio
+import gc
 import json
 import signal
 from collections.abc import AsyncIterator
@@ -16,7 +17,7 @@ from daemon.bus import consuming, subjects
 from daemon.bus.delivering import ANSWER_SECONDS
 from daemon.bus.opening import Bus, open_bus
 from daemon.engine import eventconsumer
-from daemon.engine.eventconsumer import EVENTS_UNDER_WAY, EventConsumer
+from daemon.engine.eventconsumer import EVENTS_UNDER_WAY, REFUSALS_UNDER_WAY, EventConsumer
 from daemon.model import Outline, Release
 from daemon.ports.service import ReleaseService
 from tests.bus.test_eventsource import SUBJECT, announce, consuming_begun, outstanding
@@ -50,11 +51,18 @@ class Submitted:
             await self.goes_on.wait()
 
 
+class ForgetfulMeter(MemoryMeter):
+    """One that keeps no error, as the daemon's keeps none."""
+
+    def failed(self, what: str, error: Exception) -> None:
+        pass
+
+
 @asynccontextmanager
 async def consumed(bus: Bus, releases: Submitted) -> AsyncIterator[None]:
     """Its events are handed to the engine, by whom they are answered."""
     engine = cast("ReleaseService", releases)
-    consumer = EventConsumer("nats", bus.events, releases=engine, clock=SystemClock(), meter=MemoryMeter())
+    consumer = EventConsumer("nats", bus.events, releases=engine, clock=SystemClock(), meter=ForgetfulMeter())
     async with background(consumer.run()):
         yield
 
@@ -93,7 +101,21 @@ async def test_among_thousands_of_events_that_are_not_ours_the_few_that_are_begi
     assert releases.begun == ["web-499", "web-999", "web-1499"]
     assert bus.dead_letters.kept == MESSAGES // 3
     assert len(heard) == 3, "only what begins is waited for until the broker has heard of it"
-    assert most_held <= consuming.BATCH + EVENTS_UNDER_WAY
+    assert most_held <= consuming.BATCH + EVENTS_UNDER_WAY + REFUSALS_UNDER_WAY
+
+
+async def test_what_is_in_the_dead_letters_is_not_held_in_memory_until_python_looks_for_cycles(bus: Bus) -> None:
+    await consuming_begun(bus, cluster="prod")
+    for _ in range(3 * consuming.BATCH):
+        await bus.connection.client.publish(SUBJECT, cdevent("removed"))
+    gc.collect()
+    gc.disable()
+    try:
+        async with asyncio.timeout(60), consumed(bus, Submitted()):
+            await until(lambda: bus.dead_letters.kept == 3 * consuming.BATCH)
+            await until(lambda: len(bus.events.consumer._held) <= 1)
+    finally:
+        gc.enable()
 
 
 async def test_events_for_another_cluster_hold_up_none_of_ours_while_the_broker_answers_nothing(

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 import msgspec
 import pytest
 
-from daemon.engine.eventconsumer import EVENTS_UNDER_WAY, STEADY_SECONDS
+from daemon.engine.eventconsumer import EVENTS_UNDER_WAY, REFUSALS_UNDER_WAY, STEADY_SECONDS
 from daemon.errors import InvalidEvent, NotFound, Unavailable
 from daemon.interventions import Command
 from daemon.model import Release, Stage
@@ -132,6 +132,32 @@ async def test_an_event_that_only_has_to_be_rejected_does_not_wait_for_one_whose
         assert (slow.answer, "is no release" in bad.answer) == ("", True)
         scene.sessions.open.set()
         await until(lambda: slow.answer)
+
+
+async def test_events_that_are_rejected_are_not_counted_among_those_under_way_and_have_a_bound_of_their_own() -> None:
+    class Refused(HandAnnouncement):
+        def __init__(self) -> None:
+            super().__init__(None, InvalidEvent("is no release"))
+
+        async def reject(self, reason: str) -> None:
+            self.answer = reason
+            await asyncio.Event().wait()
+
+    scene, source, _ = two_sources()
+    async with running(scene):
+        refused = [Refused() for _ in range(REFUSALS_UNDER_WAY - 1)]
+        for one in refused:
+            source.queue.put_nowait(one)
+        await until(lambda: all("is no release" in one.answer for one in refused))
+        good = event(1)
+        source.queue.put_nowait(good)
+        await until(lambda: good.answer)
+        assert good.answer == "accepted"
+        for _ in range(3):
+            source.queue.put_nowait(Refused())
+        await until(lambda: source.queue.qsize() == 2)
+        await asyncio.sleep(0)
+        assert source.queue.qsize() == 2, "no more are taken than may be under way"
 
 
 async def test_events_of_one_service_keep_their_order_whatever_the_first_waits_for() -> None:

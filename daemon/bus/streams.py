@@ -243,7 +243,6 @@ def _merged(current: api.StreamConfig, wanted: api.StreamConfig, *, enforced: Ma
     """The current configuration with what correctness needs put right; other limits stay as the operator set them."""
     return _usable(current, wanted).evolve(
         subjects=wanted.subjects,
-        retention=wanted.retention,
         storage=wanted.storage,
         sealed=wanted.sealed,
         num_replicas=wanted.num_replicas,
@@ -254,6 +253,7 @@ def _merged(current: api.StreamConfig, wanted: api.StreamConfig, *, enforced: Ma
 def _usable(current: api.StreamConfig, wanted: api.StreamConfig) -> api.StreamConfig:
     """The current configuration with what becomes of a message put right."""
     return current.evolve(
+        retention=wanted.retention,
         subject_transform=wanted.subject_transform,
         discard=wanted.discard,
         discard_new_per_subject=wanted.discard_new_per_subject,

@@ -58,6 +58,8 @@ class Keeper:
         self._clock = clock
         self._meter = meter
         self._standing = Standing("replicas", now=clock.now)
+        # Apart: while signs of life go out, a table that cannot be read would be said anew after each of them.
+        self._table_standing = Standing("the table of replicas", now=clock.now)
         self.me = uuid.uuid4().hex[:16]
         self._names = (f"{self.me}-{number}" for number in count(1))
         self.name = next(self._names)
@@ -73,7 +75,7 @@ class Keeper:
     def problem(self) -> str | None:
         """Why it cannot be sure of its part now; null while it can."""
         if not self.is_sure():
-            return self._standing.problem or "it has not joined the other replicas yet"
+            return self._standing.problem or self._table_standing.problem or "it has not joined the other replicas yet"
         return self._before.problem
 
     def slot_of(self, of: Of) -> int:
@@ -144,7 +146,7 @@ class Keeper:
                 if not await self._renewed_in_time():
                     return
             except VerdictdError as error:
-                self._failed(error)
+                self._failed(error, self._standing)
                 await self._clock.sleep(next(back_off))
             else:
                 back_off = pauses(_PAUSES_SECONDS)
@@ -197,11 +199,12 @@ class Keeper:
             except Conflict:
                 await self._clock.sleep(next(back_off))
             except VerdictdError as error:
-                self._failed(error)
+                self._failed(error, self._table_standing)
                 self._others.forget()
                 self._before.forget()
                 await self._clock.sleep(next(back_off))
             else:
+                self._table_standing.works()
                 back_off = pauses(_PAUSES_SECONDS)
                 await self._clock.sleep(jittered(_LOOK_SECONDS))
 
@@ -241,7 +244,7 @@ class Keeper:
     async def _found(self) -> tuple[Table, int]:
         """The table and its revision. Where somebody has removed or spoiled it, who is sure of its part says what it was."""
         try:
-            table, revision = await read_table(self._store, now=self._clock.now())
+            table, revision = await read_table(self._store, now=self._clock.now(), since=self._table.number)
             if revision or not self._can_tell_the_table():
                 return table, revision
         except Spoiled as error:
@@ -276,9 +279,9 @@ class Keeper:
         await self._store.delete(sign(self.name))
         return True
 
-    def _failed(self, error: VerdictdError) -> None:
+    def _failed(self, error: VerdictdError, standing: Standing) -> None:
         self._meter.failed("replicas", error)
-        self._standing.fails(str(error))
+        standing.fails(str(error))
 
 
 def _sent_at(words: bytes, *, by: float) -> float | None:

@@ -23,7 +23,7 @@ _BEGIN_ANEW: Final = "where no newer version has written it, remove that key (it
 
 
 class Spoiled(Refused):
-    """What stands in the place of the table is no JSON: no version has written that. ``revision``: what a write may stand on."""
+    """What stands in the place of the table was written by no version. ``revision``: what a write may stand on."""
 
     def __init__(self, message: str, *, revision: int) -> None:
         super().__init__(message)
@@ -35,20 +35,25 @@ def sign(name: str) -> str:
     return f"sign-{name}"
 
 
-async def read_table(store: Store, *, now: float) -> tuple[Table, int]:
+async def read_table(store: Store, *, now: float, since: int = 0) -> tuple[Table, int]:
     """The table and its revision; a new one, whose numbers are larger than all that was before, where there is none.
 
-    ``now``: seconds since 1970. Raises as the store does; ``Refused``: what is there cannot be read; ``Spoiled``: by nobody.
+    ``now``: seconds since 1970. ``since``: the number of a table that was read before, as far as one was.
+    Raises as the store does; ``Refused``: what is there cannot be read; ``Spoiled``: by nobody.
     """
     kept = await store.get(TABLE)
     if kept is None:
         return Table(number=int(now * 1000.0)), 0
     try:
-        return msgspec.json.decode(kept.value, type=Table), kept.revision
+        table = msgspec.json.decode(kept.value, type=Table)
     except msgspec.ValidationError as error:
         raise Refused(f"{_UNREADABLE}: {error}; {_BEGIN_ANEW}") from error
     except (ValueError, RecursionError) as error:
         raise Spoiled(f"{_UNREADABLE}: {error}; {_BEGIN_ANEW}", revision=kept.revision) from error
+    if table.number < max(since, 1):
+        # Numbers only grow. With smaller ones whoever was given a slot later would be taken for the one who has come too late.
+        raise Spoiled(f"{_UNREADABLE}: its number is {table.number} after {since}; {_BEGIN_ANEW}", revision=kept.revision)
+    return table, kept.revision
 
 
 class Others:

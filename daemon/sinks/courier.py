@@ -118,15 +118,16 @@ class Courier:
                 await queued.done()
                 return
             if isinstance(notice, Sequel) and (due_at := self._still_to_come(notice)) is not None:
-                await queued.later(seconds=max(due_at - self._clock.now(), 0.0) + FIRST_PAUSE_SECONDS)
+                await queued.later(seconds=max(due_at - self._clock.monotonic(), 0.0) + FIRST_PAUSE_SECONDS)
                 return
             error = await self._attempt(notice)
             await self._answer(queued, notice, error)
 
     def _still_to_come(self, notice: Sequel) -> float | None:
-        """When what was before it comes again; null where nothing does, and where that is overdue: another replica has had it."""
+        """When what was before it comes again, by what only passes; null where nothing does, and where that is overdue: another
+        replica has had it."""
         before, due_at = self._again.get(notice.release_id, (notice.id, 0.0))
-        is_overdue = self._clock.now() > due_at + self._attempt_seconds
+        is_overdue = self._clock.monotonic() > due_at + self._attempt_seconds
         return None if before == notice.id or is_overdue else due_at
 
     async def _answer(self, queued: QueuedNotice, notice: News, error: VerdictdError | None) -> None:
@@ -143,13 +144,12 @@ class Courier:
             return
         self._meter.failed(self._name, error)
         pause = self._pause(queued.attempt, error)
-        again_at = self._clock.now() + pause
-        if isinstance(error, InvalidInput | Refused) or again_at - queued.queued_at > self._give_up_seconds:
+        if isinstance(error, InvalidInput | Refused) or self._clock.now() + pause - queued.queued_at > self._give_up_seconds:
             await self._give_up(queued, notice.release_id, error)
             return
         self._standing.fails(str(error))
         if not isinstance(notice, PersonWanted):
-            self._again[notice.release_id] = (notice.id, again_at)
+            self._again[notice.release_id] = (notice.id, self._clock.monotonic() + pause)
         await queued.later(seconds=pause)
 
     def _is_over(self, wanted: PersonWanted, queued: QueuedNotice) -> bool:

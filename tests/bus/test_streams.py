@@ -124,6 +124,7 @@ async def test_a_stream_that_somebody_keeps_from_taking_writes_as_they_are_meant
         (subjects.VERDICTS, {"no_ack": True}),
         (subjects.VERDICTS, {"max_msgs_per_subject": 1}),
         (subjects.VERDICTS, {"subject_transform": ELSEWHERE}),
+        (subjects.VERDICTS, {"retention": api.RetentionPolicy.INTEREST}),
         (subjects.AUDIT, {"duplicate_window": 1.0}),
         (f"KV_{subjects.SESSIONS}", {"discard_new_per_subject": True}),
     ],

@@ -319,8 +319,8 @@ async def test_who_empties_the_bucket_ends_nobodys_work_and_everything_stands_th
 
 @pytest.mark.parametrize(
     "words",
-    [b"\xff{", b'{"members":["\xff"]}', b'{"more":' + b"[" * 10_000],
-    ids=["no JSON", "no UTF-8", "too deep"],
+    [b"\xff{", b'{"members":["\xff"]}', b'{"more":' + b"[" * 10_000, b"{}", b'{"number":7}'],
+    ids=["no JSON", "no UTF-8", "too deep", "without a number", "of a smaller number"],
 )
 async def test_a_table_that_somebody_has_spoiled_is_put_there_again_and_a_dead_one_is_taken_over_from(
     stores: Callable[[], Store], words: bytes
@@ -329,13 +329,28 @@ async def test_a_table_that_somebody_has_spoiled_is_put_there_again_and_a_dead_o
     async with Replica(store).at_work() as first:
         async with Replica(store).at_work() as second:
             await until(lambda: shared(first, second))
+            before = await table(store)
             await store.put(TABLE, words)
         await until(lambda: first.part.has == ALL)
         assert first.part.losses == 0
-        assert (await table(store)).members == (first.keeper.name,)
+        after = await table(store)
+        assert after.members == (first.keeper.name,)
+        assert after.number > before.number, "what was given later has the larger number"
 
 
-async def test_a_table_of_another_form_is_left_as_it_is(stores: Callable[[], Store]) -> None:
+async def test_an_empty_table_that_nobody_can_put_right_is_refused_with_what_mends_it(stores: Callable[[], Store]) -> None:
+    store = stores()
+    await store.put(TABLE, b"{}")
+    async with Replica(store).at_work() as only:
+        await until(lambda: "remove that key" in (only.keeper.problem or "") or bool(only.meter.failures))
+        assert "remove that key" in str(only.meter.failures[0][1])
+        await store.delete(TABLE)
+        await until(lambda: only.part.has == ALL)
+
+
+async def test_a_table_of_another_form_is_left_as_it_is_and_said_once(
+    stores: Callable[[], Store], caplog: pytest.LogCaptureFixture
+) -> None:
     store = stores()
     async with Replica(store).at_work() as only:
         await until(lambda: only.part.has == ALL)
@@ -345,6 +360,8 @@ async def test_a_table_of_another_form_is_left_as_it_is(stores: Callable[[], Sto
         assert kept is not None
         assert kept.value == b'{"slots":7}'
         assert only.part.has == ALL
+        await asyncio.sleep(2 * LEASE_SECONDS)  # signs of life go out meanwhile
+        assert [one.message for one in caplog.records if one.name == "daemon.standing"] == ["does not work"]
 
 
 async def test_who_is_not_sure_when_the_bucket_is_emptied_joins_anew_with_larger_numbers(stores: Callable[[], Store]) -> None:

@@ -296,6 +296,19 @@ async def test_what_came_after_a_verdict_waits_until_the_verdict_was_told_and_so
     assert target.told[1:] == ["web-1.verdict", *["web-1.reverted_late"] * 2, "web-1.traffic_left"]
 
 
+@pytest.mark.parametrize("set_by_seconds", [HOUR, -HOUR])
+async def test_what_came_after_a_verdict_waits_for_it_as_long_when_the_clock_is_set_meanwhile(set_by_seconds: float) -> None:
+    clock = HandClock()
+    target = Target(clock=clock, back_at=clock.time + 10 * HOUR)
+    one = courier(target, clock)
+    said, after = Queued(clock=clock), Queued(clock=clock, sequel="traffic_left")
+    begun = clock.time
+    await one.deliver(said)
+    clock.time, clock.booted = begun + set_by_seconds, set_by_seconds
+    await one.deliver(after)
+    assert after.pauses == [pytest.approx(said.pauses[0] + FIRST_PAUSE_SECONDS)]
+
+
 async def test_what_came_after_a_verdict_that_was_given_up_is_tried_all_the_same() -> None:
     clock = HandClock()
     target = Target(clock=clock, back_at=float("inf"), error=Refused("400"))

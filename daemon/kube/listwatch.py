@@ -3,6 +3,9 @@
 A cycle is one listing or one watch, and is a function of its source: tests step it by hand. The state between cycles is the
 version to go on from and what is known (identities and versions, no objects), from which a new listing is turned into the
 changes that were missed.
+
+An API server says something on every watch once a minute. One that was set back to an older state of etcd takes a version that it
+has not reached for one to come, and says nothing until it is there; so where watches stay silent, everything is listed anew.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -143,14 +146,22 @@ class ListWatch:
         seconds = int(low + (high - low) * self.random())
         try:
             async with self.source.lines(resource_version=self._version, timeout_seconds=seconds) as next_line:
-                while line := await next_line():
-                    event = self._event(line)
-                    self._heard_at = self.clock.monotonic()
-                    if event is not None:
-                        yield event
+                try:
+                    while line := await next_line():
+                        event = self._event(line)
+                        self._heard_at = self.clock.monotonic()
+                        if event is not None:
+                            yield event
+                finally:
+                    self._doubted()
         except Expired:
             self._version = None
             raise
+
+    def _doubted(self) -> None:
+        """A watch that was let in has ended: do not go on from a version after which nothing was heard for so long."""
+        if (self.age_seconds or 0.0) >= _IDLE_SECONDS:
+            self._version = None
 
     def _pause(self, failures: int) -> float:
         first, cap = _BACKOFF_SECONDS

@@ -38,11 +38,12 @@ def listing(version: int, *items: Json) -> Listing:
 
 @dataclass
 class FakeSource:
-    """Listings and watches from lists; an error in a list is raised at its place."""
+    """Listings and watches from lists; an error in a list is raised at its place, one of ``refused`` in place of a watch."""
 
     listings: list[Listing | VerdictdError]
     watches: list[list[bytes | VerdictdError]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    refused: list[VerdictdError] = field(default_factory=list)
 
     async def listing(self) -> Listing:
         self.asked.append("list")
@@ -55,6 +56,8 @@ class FakeSource:
     async def lines(self, *, resource_version: str, timeout_seconds: int) -> AsyncIterator[Callable[[], Awaitable[bytes]]]:
         self.asked.append(resource_version)
         assert 240 <= timeout_seconds < 290
+        if self.refused:
+            raise self.refused.pop(0)
         if not self.watches:
             await asyncio.Event().wait()
         script = self.watches.pop(0)
@@ -181,6 +184,36 @@ async def test_an_expiry_leads_to_a_new_listing_by_itself() -> None:
     source = FakeSource([listing(7, pod("a", 5)), listing(9, pod("b", 9))], [[Expired("410")]])
     async with contextlib.aclosing(loop(source).changes()) as changes:
         assert [brief(await anext(changes)) for _ in range(3)] == [("added", "a"), ("deleted", "a"), ("added", "b")]
+
+
+@pytest.mark.parametrize("ends", [[], [TimedOut("silent")]], ids=["closed", "silent"])
+async def test_watches_that_stay_silent_for_long_lead_to_a_new_listing(ends: list[bytes | VerdictdError]) -> None:
+    """An API server that was set back to an older state waits for a version that was never there, and says nothing until then."""
+    clock = HandClock()
+    source = FakeSource([listing(90, pod("a", 85), pod("b", 86)), listing(60, pod("a", 40))], [[*ends], [*ends]])
+    watching = loop(source, clock)
+    await turned(watching)
+    for seconds in (45.0, 45.0):
+        clock.time += seconds
+        with contextlib.suppress(TimedOut):
+            await turned(watching)
+    assert await turned(watching) == [("deleted", "b"), ("modified", "a")]
+    assert source.asked == ["list", "90", "90", "list"]
+
+
+async def test_an_api_server_that_was_away_for_long_is_not_asked_for_everything_again() -> None:
+    """It does not let a watch in; what has changed since comes by the next one."""
+    clock = HandClock()
+    source = FakeSource([listing(90)], [])
+    watching = loop(source, clock)
+    await turned(watching)
+    clock.time += 600.0
+    source.refused = [Unavailable("nobody listens")]
+    with pytest.raises(Unavailable, match="nobody listens"):
+        await turned(watching)
+    source.watches = [[event("ADDED", pod("a", 91))]]
+    assert await turned(watching) == [("added", "a")]
+    assert source.asked == ["list", "90", "90"]
 
 
 _NAMES = st.sampled_from("abc")

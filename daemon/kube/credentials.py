@@ -1,7 +1,8 @@
 """A way to the API server that is open when it is needed, with credentials that are renewed when they have run out.
 
-It connects at the first request. An answer of 401 means that nothing was done: the credentials are read anew, at most once in ten
-seconds, and the request is sent a second time. Whatever else is answered goes to whoever asked.
+It connects at the first request. An answer of 401 means that nothing was done, and so does a certificate of an authority that we do
+not know: the credentials, the authority's certificate among them, are read anew, at most once in ten seconds, and the request is
+sent a second time. Whatever else is answered goes to whoever asked.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ import aiohttp
 
 from config.settings import Kubernetes
 from daemon.errors import TimedOut
-from daemon.kube.transport import Transport, connect
+from daemon.kube.transport import Transport, Untrusted, connect
 
 Query = Sequence[tuple[str, str]]
 
@@ -63,16 +64,21 @@ class Authenticated:
         transport: Transport | None = await self._connected()
         while True:
             assert transport is not None  # the loop ends before it could be
-            response = await transport.send(
-                method,
-                path,
-                query=query,
-                body=body,
-                content_type=content_type,
-                read_seconds=read_seconds,
-                total_seconds=total_seconds,
-                watch=watch,
-            )
+            try:
+                response = await transport.send(
+                    method,
+                    path,
+                    query=query,
+                    body=body,
+                    content_type=content_type,
+                    read_seconds=read_seconds,
+                    total_seconds=total_seconds,
+                    watch=watch,
+                )
+            except Untrusted:
+                if (transport := await self._renewed(transport)) is None:
+                    raise
+                continue
             if response.status != 401:
                 return response
             try:

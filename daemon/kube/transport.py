@@ -31,6 +31,10 @@ WATCHES = 500
 no patch of a revert would ever get one."""
 
 
+class Untrusted(Unavailable):
+    """Whoever answers shows no certificate of an authority that we know. Nothing was sent."""
+
+
 class Transport:
     """An open session with credentials that refresh themselves, and one for watches. Made by ``connect``.
 
@@ -64,6 +68,7 @@ class Transport:
 
         Raises:
             TimedOut: connecting, or waiting for the next bytes, took too long.
+            Untrusted: it could not be secured.
             Unavailable: there was no connection, or it broke.
             Forbidden: fresh credentials could not be had.
         """
@@ -87,6 +92,8 @@ class Transport:
             )
         except TimeoutError as error:
             raise TimedOut(f"{method} {path}: no answer in time") from error
+        except aiohttp.ClientSSLError as error:
+            raise Untrusted(f"{method} {path}: {error}; let the kubeconfig name who signed it, which is read anew") from error
         except (aiohttp.ClientError, OSError) as error:
             raise Unavailable(f"{method} {path}: {str(error) or type(error).__name__}") from error
         return response

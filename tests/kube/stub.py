@@ -47,11 +47,11 @@ async def kube_stub(folder: Path, *answers: Answer) -> AsyncIterator[KubeStub]:
         yield made
 
 
-def write_kubeconfig(path: Path, *, port: int, user: str = "one") -> None:
+def write_kubeconfig(path: Path, *, port: int, user: str = "one", scheme: str = "http", **cluster: str) -> None:
     config = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": "stub", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
+        "clusters": [{"name": "stub", "cluster": {"server": f"{scheme}://127.0.0.1:{port}", **cluster}}],
         "users": [{"name": "stub", "user": {"token": user}}],
         "contexts": [{"name": "stub", "context": {"cluster": "stub", "user": "stub"}}],
         "current-context": "stub",

@@ -53,8 +53,10 @@ class Nats(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ] = urls.EMBEDDED
     data_dir: Annotated[FileName, Meta(description="Where the embedded server keeps its streams.")] = "verdictd-data"
     credentials_file: Annotated[FileName | None, Meta(description="A .creds file.")] = None
-    token_file: Annotated[FileName | None, Meta(description="A file holding an authentication token.")] = None
-    ca_file: Annotated[FileName | None, Meta(description="PEM bundle for TLS.")] = None
+    token_file: Annotated[
+        FileName | None, Meta(description="A file holding an authentication token, read anew at each connect.")
+    ] = None
+    ca_file: Annotated[FileName | None, Meta(description="PEM bundle to trust in place of the system's; read anew too.")] = None
     replicas: Annotated[int, Meta(ge=1, le=5, description="Replicas of streams and buckets.")] = 1
     connect_timeout_seconds: Annotated[Positive, Meta(description="How long one attempt to connect may take.")] = 10.0
 

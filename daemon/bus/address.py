@@ -3,7 +3,7 @@
 import re
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,12 +15,12 @@ from daemon.errors import InvalidInput
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerAddress:
-    """Where NATS is and what to show it. ``token`` is asked for at every connect, so that a rotated one is taken up."""
+    """Where NATS is and what to show it. ``token`` and ``tls`` are asked for at every connect, and so renewed ones are taken up."""
 
     servers: tuple[str, ...]
     token: Callable[[], str] | None = None
     credentials_file: str | None = None
-    tls: ssl.SSLContext | None = field(default=None, repr=False)
+    tls: Callable[[], ssl.SSLContext] | None = None
 
     @property
     def shown(self) -> str:
@@ -39,13 +39,15 @@ def address_of(settings: Nats) -> BrokerAddress:
     token_file, ca_file = settings.token_file, settings.ca_file
     if token_file is not None:
         _read(token_file, path="nats.token_file")
+    if ca_file is not None:
+        _trusting(ca_file)
     if settings.credentials_file is not None:
         _read(settings.credentials_file, path="nats.credentials_file")
     return BrokerAddress(
         servers=_servers(settings.url),
         token=None if token_file is None else lambda: _read(token_file, path="nats.token_file").strip(),
         credentials_file=settings.credentials_file,
-        tls=None if ca_file is None else _trusting(ca_file),
+        tls=None if ca_file is None else lambda: _trusting(ca_file),
     )
 
 

@@ -19,7 +19,7 @@ from daemon.aio.backoff import pauses
 from daemon.aio.tasks import background, cancelled_for_sure
 from daemon.aio.throttle import LogThrottle
 from daemon.bus.address import BrokerAddress
-from daemon.bus.natsclient import NatsClient
+from daemon.bus.natsclient import NatsClient, foreseen
 from daemon.bus.patience import Patience
 from daemon.bus.translating import is_final, not_connected, translated
 from daemon.errors import Unavailable, VerdictdError
@@ -49,7 +49,7 @@ class Connection:
         self._address = address
         self._name = name
         self._connect_timeout_seconds = connect_timeout_seconds
-        self._client = NatsClient()
+        self._client = NatsClient(tls=address.tls)
         self._last_error: Exception | None = None
         self._scope: asyncio.Timeout | None = None
         self._refused = False
@@ -158,7 +158,7 @@ class Connection:
             await self._client_has_ended()
             for pause in pauses():
                 await asyncio.sleep(pause)
-                self._client = NatsClient()
+                self._client = NatsClient(tls=self._address.tls)
                 try:
                     await self.open()
                 except VerdictdError as error:
@@ -197,9 +197,8 @@ class Connection:
             await self._client.connect(
                 servers=list(self._address.servers),
                 name=self._name,
-                token=self._address.token,
+                token=None if self._address.token is None else foreseen(self._address.token),
                 user_credentials=self._address.credentials_file,
-                tls=self._address.tls,
                 connect_timeout=2,
                 max_reconnect_attempts=-1,
                 reconnect_time_wait=RECONNECT_SECONDS,  # type: ignore[arg-type]  # annotated int, used as seconds of any kind

@@ -10,6 +10,9 @@ what is in a stream, which is known by the address to answer it at, never has th
 And a right that its user lacks is told beside the request that needs it, which the library then lets wait for an answer in vain.
 Here the request fails at once, and says which right.
 
+And what is to be shown or trusted is read from files at each connect, since it may be renewed. A file that cannot be read is an
+error that the library knows, so that it goes on trying: by any other its attempts would end without a word.
+
 And a question that meets a stream between two leaders is answered by nobody, though a moment later there is one. What only reads is
 asked again while it waits, at the same address: the first answer counts, and one that is slow is not given up for that.
 """
@@ -17,15 +20,20 @@ asked again while it waits, at the same address: the first answer counts, and on
 import asyncio
 import contextlib
 import re
+import ssl
 import time
 import weakref
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import nats.aio.client
 import nats.errors
 from nats.js.api import Header
 from nats.protocol.parser import ERR_RE
+
+from daemon.errors import VerdictdError
+
+T = TypeVar("T")
 
 # No sender can write it: the library leaves out names with a space.
 UNREADABLE = "headers that cannot be read"
@@ -54,18 +62,38 @@ class Denied(nats.errors.Error):
         self.right = right
 
 
+def foreseen(read: Callable[[], T]) -> Callable[[], T]:
+    """The same, for the library to call: it raises the library's own error."""
+
+    def call() -> T:
+        try:
+            return read()
+        except VerdictdError as error:
+            raise nats.errors.Error(str(error)) from error
+
+    return call
+
+
 class NatsClient(nats.aio.client.Client):
     """A client that reads every message.
 
     Bytes of a subject that are not UTF-8 are written as ``\\xff``. Headers that cannot be read become one, ``UNREADABLE``, with
     their beginning. ``Status`` and ``Description`` of a message that is in a stream are in lower case.
+
+    ``tls``: by what the next connection is secured, where it is; null: by the system's authorities.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, tls: Callable[[], ssl.SSLContext] | None = None) -> None:
         super().__init__()
+        self._tls = tls
         self._asked: weakref.WeakKeyDictionary[asyncio.Future[Any], str] = weakref.WeakKeyDictionary()
         self._denials: dict[str, float] = {}
         self._asking_again: set[asyncio.Task[None]] = set()
+
+    @property
+    def ssl_context(self) -> ssl.SSLContext:
+        """What the library secures a connection by; it asks for this at each."""
+        return super().ssl_context if self._tls is None else foreseen(self._tls)()
 
     @property
     def denied(self) -> list[str]:

@@ -22,6 +22,7 @@ from daemon.errors import Forbidden, InvalidInput, Unavailable
 from tests.bus.jwt import operator_files
 from tests.bus.test_publisher import published
 from tests.hand.broker import Broker, broker
+from tests.hand.certificates import Authority
 from tests.hand.samples import verdict
 from tests.hand.waiting import until
 
@@ -47,6 +48,21 @@ async def test_the_right_token_opens_and_a_wrong_one_is_refused_at_once(guarded:
         with pytest.raises(Forbidden, match="does not let us in"):
             async with open_bus(settings, cluster="prod"):
                 pass
+
+
+async def test_a_token_that_cannot_be_read_at_a_reconnect_is_told_and_its_renewed_file_is_taken(
+    guarded: Broker, tmp_path: Path
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("s3cret")
+    address = address_of(Nats(url=guarded.url, token_file=str(token)))
+    async with connected(address, name="t", connect_timeout_seconds=40.0) as connection:
+        token.unlink()
+        await guarded.kill()
+        await guarded.start()
+        await until(lambda: "nats.token_file" in (connection.last_error or ""))
+        token.write_text("s3cret")
+        await until(lambda: connection.state == "connected")
 
 
 async def test_a_refusal_is_told_even_where_the_server_resets_the_connection_right_after_it() -> None:
@@ -290,8 +306,35 @@ async def test_a_certificate_nobody_signed_is_told(tmp_path: Path) -> None:
                 pass
         other = ssl.create_default_context()
         with pytest.raises(InvalidInput):
-            async with connected(BrokerAddress(servers=(url,), tls=other), name="t", connect_timeout_seconds=40.0):
+            async with connected(BrokerAddress(servers=(url,), tls=lambda: other), name="t", connect_timeout_seconds=40.0):
                 pass
+
+
+async def test_an_authority_that_is_renewed_is_trusted_at_the_next_connect(tmp_path: Path) -> None:
+    """And while what is there of it cannot be read, that is what is told."""
+    shown, file = tmp_path / "shown", tmp_path / "ca.pem"
+    shown.mkdir()
+
+    def renewed(name: str) -> Path:
+        authority = Authority(tmp_path / name)
+        pair = authority.signed("nats", usage="serverAuth")
+        pair.certificate.replace(shown / "tls.crt")
+        pair.key.replace(shown / "tls.key")
+        return authority.pair.certificate
+
+    file.write_bytes(renewed("first").read_bytes())
+    flags = ("--tls", f"--tlscert={shown / 'tls.crt'}", f"--tlskey={shown / 'tls.key'}")
+    async with broker(tmp_path / "nats", flags=flags) as running:
+        address = address_of(Nats(url=running.url.replace("nats://", "tls://"), ca_file=str(file)))
+        async with connected(address, name="t", connect_timeout_seconds=40.0) as connection:
+            await running.kill()
+            await until(lambda: connection.state == "disconnected")
+            file.write_text("half of it")
+            second = renewed("second")
+            await running.start()
+            await until(lambda: "holds no certificates" in (connection.last_error or ""))
+            file.write_bytes(second.read_bytes())
+            await until(lambda: connection.state == "connected")
 
 
 async def test_credentials_open_and_a_stranger_s_are_refused(tmp_path: Path) -> None:

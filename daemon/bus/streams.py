@@ -31,6 +31,7 @@ IMPOSSIBLE_UPDATE = 10052
 SUBJECTS_OVERLAP = 10065
 REPLICAS_NOT_SUPPORTED = frozenset({10005, 10074})
 JETSTREAM_NOT_ENABLED = frozenset({10039, 10076})
+NO_STORAGE = frozenset({10002, 10047})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,5 +291,12 @@ def _refusal(error: APIError, plan: StreamPlan, replicas: int) -> Exception:
             f"JetStream is not enabled: {error.description}",
             path="nats.url",
             fix="start nats-server with -js, and enable JetStream for the account",
+        )
+    if error.err_code in NO_STORAGE:
+        promised = sum(one.max_bytes for one in PLANS if one.max_bytes > 0) // MIB
+        return Unavailable(
+            f"JetStream has no room for {plan.name} ({error.description}): the streams are made with {promised} MiB together, "
+            "and it takes three quarters of a disk, unless max_file_store says otherwise; "
+            "give nats.data_dir, or the server, a larger disk, or lower keep.verdicts.bytes and keep.audit.bytes"
         )
     return translate(error, f"creating the stream {plan.name}")

@@ -20,7 +20,7 @@ from daemon.bus.streams import PLANS, ensure_streams, set_right
 from daemon.bus.upkeep import Righting
 from daemon.errors import InvalidInput, Unavailable
 from tests.bus.test_publisher import told
-from tests.hand.broker import Broker
+from tests.hand.broker import Broker, broker
 from tests.hand.samples import verdict
 from tests.hand.waiting import until
 from tests.servers.locate import require
@@ -224,6 +224,19 @@ async def test_more_replicas_than_servers_are_refused(nats_server: Broker) -> No
     with pytest.raises(InvalidInput, match=r"nats\.replicas: this NATS cannot keep 3 replicas"):
         async with open_bus(Nats(url=nats_server.url, replicas=3), cluster="prod"):
             pass
+
+
+async def test_a_disk_that_is_too_small_for_what_the_streams_are_promised_is_told_with_how_large_it_is_to_be(
+    tmp_path: Path,
+) -> None:
+    config = tmp_path / "nats.conf"
+    config.write_text("jetstream { max_file_store: 300MB }")
+    async with (
+        broker(tmp_path / "nats", flags=("--config", str(config))) as server,
+        connected(plain(server), name="t", connect_timeout_seconds=20.0) as connection,
+    ):
+        with pytest.raises(Unavailable, match=r"no room for VERDICTD_VERDICTS .* 784 MiB together.*nats\.data_dir"):
+            await ensure_streams(connection.jetstream, replicas=1, patience_seconds=5.0)
 
 
 async def test_without_jetstream_there_is_no_start(tmp_path: Path) -> None:

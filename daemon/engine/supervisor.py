@@ -9,10 +9,9 @@ import logging
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import assert_never
+from typing import Final, assert_never
 
 from daemon.aio.backoff import pauses
-from daemon.aio.companies import Companies
 from daemon.aio.tasks import TaskGroup
 from daemon.engine import deciding, fanout, lifecycle, strategies
 from daemon.engine.afterwards import Afterwards
@@ -22,6 +21,7 @@ from daemon.engine.dependencies import Mesh, MeshCluster, Ports
 from daemon.engine.fanout import FanOut
 from daemon.engine.freezing import Freezes
 from daemon.engine.heldup import HeldUp
+from daemon.engine.meshlines import MeshLines
 from daemon.engine.outbox import Outbox
 from daemon.engine.promotions import Promotions
 from daemon.engine.reverting import Reverting
@@ -34,6 +34,9 @@ from daemon.model import Stage
 from daemon.ports.routing import RouteFollower
 
 log = logging.getLogger(__name__)
+
+LOCATED_WITHIN_SECONDS: Final = 120.0
+"""Clients have time limits of their own: a router that takes longer has a defect, and its release would wait for ever."""
 
 
 class Supervisor:
@@ -56,8 +59,7 @@ class Supervisor:
         checkpoints = self._checkpoints = state.checkpoints
         self._group = group
         self._lull = state.lull
-        # A line for each mesh: one whose API server hangs holds up no other.
-        self._companies = {name: Companies() for name in ports.meshes}
+        self._lines = MeshLines()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         looked_at = {name: _contained(mesh) for name, mesh in ports.meshes.items()}
         self.weights = {
@@ -201,7 +203,7 @@ class Supervisor:
         back_off = pauses((0.2, 0.5, 1.0))
         while True:
             try:
-                async with self._companies[str(session.release.mesh)].joined(session.release.namespace):
+                async with self._lines.joined(session.release, seconds=LOCATED_WITHIN_SECONDS):
                     placement = await fanout.locate(self._mesh(session).clusters, session.release)
                 if wrong := strategies.misfit(session.release.strategy, placement.routes):
                     raise NotFound(wrong)

@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from daemon.aio.clock import Clock
-from daemon.aio.companies import Companies
 from daemon.aio.tasks import TaskGroup, cancel_all
 from daemon.armpods import PodsByArm
 from daemon.engine import fanout
 from daemon.engine.dependencies import Mesh
+from daemon.engine.meshlines import MeshLines, place_of
 from daemon.engine.session import Session
 from daemon.engine.strategies import has_weight
 from daemon.errors import NotFound, VerdictdError
@@ -32,6 +32,8 @@ LOOK_SECONDS, SELDOM_LOOK_SECONDS = 10.0, 30.0
 AGAIN_SECONDS, SELDOM_AGAIN_SECONDS = 2.0, 10.0
 """Between two questions for weights where nothing was heard of a change; the latter as above."""
 STALE_SECONDS = 60.0
+LOOKED_WITHIN_SECONDS = 30.0
+"""A look at one release that takes longer is given up: the next look waits for it, and what was seen of all others grows stale."""
 _PAUSES = 5.0
 """So many times as long as it took is the pause that follows, within those bounds."""
 _KEPT_SECONDS = 900.0
@@ -102,7 +104,7 @@ class Weights:
         self._clock = clock
         self._seen: dict[str, _Seen] = {}
         self._look_due = clock.monotonic()
-        self._companies = Companies()
+        self._lines = MeshLines()
 
     @property
     def due(self) -> bool:
@@ -132,7 +134,7 @@ class Weights:
         began = self._clock.monotonic()
         known = {session.release_id for session in sessions}
         self._seen = {release_id: seen for release_id, seen in self._seen.items() if release_id in known}
-        watching.sort(key=_place_of)
+        watching.sort(key=lambda session: place_of(session.release))
         await asyncio.gather(*(self._look_at(session, is_watched) for session in watching))
         if watching:
             took = self._clock.monotonic() - began
@@ -197,7 +199,7 @@ class Weights:
 
     async def _look_at(self, session: Session, is_watched: Callable[[str], bool]) -> None:
         try:
-            async with self._companies.joined(_place_of(session)):
+            async with self._lines.joined(session.release, seconds=LOOKED_WITHIN_SECONDS):
                 if not is_watched(session.release_id):
                     return
                 placement = await self._mesh(session).home.router.locate(session.release)
@@ -211,11 +213,6 @@ class Weights:
 
 def _within(seconds: float, least: float, most: float) -> float:
     return min(most, max(least, seconds))
-
-
-def _place_of(session: Session) -> tuple[str, str]:
-    """What a router asks of a namespace is asked once for all who look at the same time."""
-    return session.release.mesh or "", session.release.namespace
 
 
 async def _told(follower: RouteFollower, changed: Callable[[], None]) -> None:

@@ -1,6 +1,5 @@
 """The engine on ports played by hand: what a release's life looks like from outside, and what survives."""
 
-import asyncio
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -11,18 +10,19 @@ import pytest
 
 from config.policy import Failures
 from daemon.aio.companies import Companies
-from daemon.engine import supervisor
+from daemon.engine import meshlines
 from daemon.engine.admission import admitted
 from daemon.engine.dependencies import Mesh, MeshCluster, Ports
 from daemon.engine.keptforms import decode_record
+from daemon.engine.supervisor import LOCATED_WITHIN_SECONDS
 from daemon.errors import Conflict, InvalidEvent, InvalidInput, NotFound, Refused, Unavailable, VerdictdError
 from daemon.events.verdicts import verdict_event
 from daemon.interventions import Command
 from daemon.measurements import Reading, Watch
 from daemon.model import Action, Outcome, Record, Release, Stage, Verdict
-from daemon.placement import Placement
 from tests.engine.test_gitsources import SOURCE, HandGit, Marked
-from tests.hand.ports import HandAnnouncement, HandRouter, HandTelemetry, Scene, killed, running, until, verdict_of
+from tests.hand.clock import LoopTime
+from tests.hand.ports import HandAnnouncement, HandTelemetry, MuteRouter, Scene, killed, running, until, verdict_of
 from tests.hand.samples import ID, OTHER, POLICY, RELEASE, failing, gap, healthy
 
 
@@ -388,19 +388,6 @@ async def test_a_release_without_a_mesh_gets_the_only_one() -> None:
     assert view.release.mesh == "edge"
 
 
-class MuteRouter(HandRouter):
-    """Of an API server that never answers, asked by a client without a time limit."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked = 0
-
-    async def locate(self, release: Release) -> Placement:
-        self.asked += 1
-        never: asyncio.Future[Placement] = asyncio.get_running_loop().create_future()
-        return await never
-
-
 @dataclass
 class TwoMeshes(Scene):
     """A second mesh, whose API server never answers."""
@@ -414,13 +401,26 @@ class TwoMeshes(Scene):
 
 
 async def test_a_mesh_whose_api_server_hangs_holds_up_no_release_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "Companies", lambda: Companies(at_once=1, least=1, place_seconds=3_600.0))
+    monkeypatch.setattr(meshlines, "Companies", lambda: Companies(at_once=1, least=1, place_seconds=3_600.0))
     scene = TwoMeshes(telemetry=HandTelemetry([gap()]))
     async with killed(scene) as engine:
         await engine.submit(msgspec.structs.replace(OTHER, mesh="mute"), release_id="mute-1")
         await until(lambda: scene.mute.asked)
         await engine.submit(RELEASE, release_id=ID)
         await until(lambda: any(view.id == ID and view.stage is Stage.WATCHING for view in engine.views()), within_seconds=5.0)
+
+
+async def test_a_canary_that_is_looked_for_in_vain_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with a router that was plugged in, and waits for ever."""
+    time, scene = LoopTime(monkeypatch), TwoMeshes(telemetry=HandTelemetry([gap()]))
+    async with running(scene) as engine:
+        await engine.submit(msgspec.structs.replace(RELEASE, mesh="mute"), release_id=ID)
+        await until(lambda: scene.mute.asked)
+        scene.clock.time += scene.limits.locate_seconds
+        time.passes(LOCATED_WITHIN_SECONDS)
+        verdict = await verdict_of(engine, ID)
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "its routes were not found within 120 s" in verdict.reason
 
 
 async def test_where_there_are_several_meshes_a_release_must_name_its_own() -> None:

@@ -12,20 +12,21 @@ import pytest
 from analyzers.counts import Sample
 from config.policy import Promotion
 from daemon import recordings
+from daemon.aio.companies import Companies
 from daemon.aio.tasks import background
 from daemon.armpods import ArmPod, ArmPods, PodsByArm
-from daemon.engine import lifecycle
+from daemon.engine import lifecycle, meshlines
 from daemon.engine.dependencies import Mesh, MeshCluster
 from daemon.engine.session import Session
-from daemon.engine.weights import LOOK_SECONDS, STALE_SECONDS, Weights
+from daemon.engine.weights import LOOK_SECONDS, LOOKED_WITHIN_SECONDS, STALE_SECONDS, Weights
 from daemon.errors import NotFound, Unavailable
 from daemon.measurements import Reading, Watch
 from daemon.model import Release, Verdict
 from daemon.placement import Placement, split_percent
 from daemon.ports.routing import RouteFollower, TrafficRouter
 from daemon.recorder import Recorder
-from tests.hand.clock import HandClock
-from tests.hand.ports import HandRouter, HandTelemetry, MemorySink, Scene, route, running, until
+from tests.hand.clock import HandClock, LoopTime
+from tests.hand.ports import HandRouter, HandTelemetry, MemorySink, MuteRouter, Scene, route, running, until
 from tests.hand.samples import ID, POLICY, RELEASE, healthy
 
 
@@ -235,6 +236,30 @@ async def test_a_look_that_fails_by_a_defect_says_so_and_goes_on(caplog: pytest.
     await weights.look([watched("bad"), watched()])
     assert (now(weights, clock, "bad"), now(weights, clock)) == (None, 10.0)
     assert "looking at a route failed" in caplog.text
+
+
+async def test_a_look_at_a_route_that_never_ends_is_given_up_so_that_there_is_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    time, clock, mute = LoopTime(monkeypatch), HandClock(), MuteRouter()
+    weights = weights_of(HandRouter(), clock, bad=mute)
+    look = asyncio.create_task(weights.look([watched("bad"), watched()]))
+    await until(lambda: mute.asked)
+    time.passes(LOOKED_WITHIN_SECONDS - 1.0)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not look.done(), "it may be slow"
+    time.passes(1.0)
+    await asyncio.wait_for(look, 5.0)
+    assert (now(weights, clock, "bad"), now(weights, clock)) == (None, 10.0)
+
+
+async def test_a_mesh_whose_routers_wait_for_ever_holds_up_no_look_at_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(meshlines, "Companies", lambda: Companies(at_once=1, least=1, place_seconds=3_600.0))
+    clock, mute = HandClock(), MuteRouter()
+    weights = weights_of(HandRouter(), clock, bad=mute)
+    hung = replace(watched("bad"), release=msgspec.structs.replace(RELEASE, mesh="another", namespace="another"))
+    async with background(weights.look([hung, watched()])):
+        await until(lambda: now(weights, clock), within_seconds=5.0)
+        assert mute.asked == 1
 
 
 async def test_a_ticks_weight_is_the_mean_over_the_time_that_its_counters_cover_however_late_they_come() -> None:

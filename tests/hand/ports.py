@@ -131,6 +131,19 @@ class HandRouter:
         return "the route" if self.canary_percent > 0 else None
 
 
+class MuteRouter(HandRouter):
+    """One that was plugged in, and waits for ever for an API server that never answers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+
+    async def locate(self, release: Release) -> Placement:
+        self.asked += 1
+        never: asyncio.Future[Placement] = asyncio.get_running_loop().create_future()
+        return await never
+
+
 class HandTelemetry:
     """Answers what the test says, tick after tick, the last one for ever."""
 

@@ -18,6 +18,7 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 from daemon import recordings
 from daemon.bus.address import BrokerAddress
@@ -32,7 +33,7 @@ from tests.survival.books import Books, Replay, faults
 from tests.survival.flow import Flow, insist
 from tests.survival.mayhem import WEIGHTS, Strike, strikes
 from tests.survival.place import ARRANGEMENTS, Arrangement, Place, place
-from tests.survival.victims import Daemon, Victim, send
+from tests.survival.victims import Daemon, Victim, send, urls
 
 KILLS = 60
 """Strikes of the short setting, in all."""
@@ -54,7 +55,8 @@ async def strike(one: Strike, here: Place, hanging: asyncio.TaskGroup) -> None:
         await _ready(here)
     await asyncio.sleep(one.after_seconds)
     names = ("broker", "daemon") if one.victim == "both" else (one.victim,)
-    struck = [daemon if name == "daemon" else here.victims[name] for name in names]
+    there = {**here.victims, "daemon": daemon, "broker": here.brokers[one.broker]}
+    struck = [there[name] for name in names]
     match one.how:
         case "jump":
             hanging.create_task(_jump(one, daemon))
@@ -93,13 +95,13 @@ async def _jump(one: Strike, daemon: Daemon) -> None:
 
 async def mayhem(here: Place, *, seed: str, number: int, done: Counter[str]) -> None:
     """So many strikes, one after the other."""
-    there = {"daemon", "both", *here.victims}
+    there = {"daemon", "broker", "both", *here.victims}
     victims = frozenset(
         (victim, how) for victim, how in WEIGHTS if victim in there and (how != "jump" or here.daemons[0].clock is not None)
     )
     began = time.monotonic()
     async with asyncio.TaskGroup() as hanging:
-        drawn = strikes(seed, victims=victims, daemons=len(here.daemons))
+        drawn = strikes(seed, victims=victims, daemons=len(here.daemons), brokers=len(here.brokers))
         for count, one in enumerate(itertools.islice(drawn, number), start=1):
             await strike(one, here, hanging)
             done[f"{one.victim}: {one.how}"] += 1
@@ -117,7 +119,7 @@ async def run(
         place(folder, arrangement, replicas=replicas, clock_library=clocks) as here,
         asyncio.TaskGroup() as group,
     ):
-        flow = Flow(daemons=here.daemons, broker=here.broker, seed=seed)
+        flow = Flow(daemons=here.daemons, brokers=here.brokers, seed=seed)
         keepers = [group.create_task(daemon.keep(end)) for daemon in here.daemons]
         await _ready(here)
         releases = [group.create_task(flow.of(service, over)) for service in here.services]
@@ -134,8 +136,7 @@ async def run(
 
 
 async def _said(here: Place) -> list[tuple[Verdict, int | None]]:
-    assert here.broker.url is not None
-    async with connected(BrokerAddress(servers=(here.broker.url,)), name="survival", connect_timeout_seconds=20.0) as connection:
+    async with connected(BrokerAddress(servers=urls(here.brokers)), name="survival", connect_timeout_seconds=20.0) as connection:
         return await published_under(connection)
 
 
@@ -212,7 +213,7 @@ def main() -> int:
     parser.add_argument("--seed", default=secrets.token_hex(4), help="strike as this seed did (default: another each time)")
     parser.add_argument("--replicas", type=int, default=REPLICAS, help="daemons where there are several (default %(default)s)")
     parser.add_argument("--steady-clocks", action="store_true", help="no clock jumps")
-    parser.add_argument("--arrangement", choices=ARRANGEMENTS, action="append", help="only this one")
+    parser.add_argument("--arrangement", choices=get_args(Arrangement), action="append", help="only this one")
     options = parser.parse_args()
     clocks = None if options.steady_clocks else clock_library()
     if clocks is None and not options.steady_clocks:

@@ -20,7 +20,7 @@ from daemon.events.announced import origin
 from daemon.model import Release, Stage
 from daemon.releaseview import ReleaseView
 from tests.survival.books import Entry, Left
-from tests.survival.victims import Daemon, OwnBroker, SharedBroker
+from tests.survival.victims import Daemon, OwnBroker, SharedBroker, urls
 from tests.survival.world import PERCENT, Service, answers_still
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ class Flow:
     """All releases of a run, by their ids. ``strange``: answers that no sender of a good release may get."""
 
     daemons: Sequence[Daemon]
-    broker: OwnBroker | SharedBroker
+    brokers: Sequence[OwnBroker | SharedBroker]
     seed: str
     entries: dict[str, Entry] = field(default_factory=dict)
     strange: list[str] = field(default_factory=list)
@@ -94,11 +94,11 @@ class Flow:
     async def _publish(self, release: Release, *, key: str) -> str:
         """Accepted is what the broker has acknowledged; sent again it is the same event."""
         event = {"specversion": "1.0", "id": key, "source": SOURCE, "type": "io.verdictd.release.v1", "data": release}
-        url = self.broker.url
-        if url is None:
+        servers = urls(self.brokers)
+        if not servers:
             raise TimeoutError("no broker")
         subject = f"verdictd.release.{CLUSTER}.{release.namespace}.{release.service}"
-        async with connected(BrokerAddress(servers=(url,)), name="survival", connect_timeout_seconds=5.0) as connection:
+        async with connected(BrokerAddress(servers=servers), name="survival", connect_timeout_seconds=5.0) as connection:
             try:
                 await connection.jetstream.publish(
                     subject, msgspec.json.encode(event), headers={"Content-Type": "application/cloudevents+json"}

@@ -42,7 +42,7 @@ class Strike:
         patient: whether the daemon is ready before ``after_seconds`` begin to run.
         seconds: for how long a process hangs, is away, or has another time of day.
         off_seconds: what that is off by.
-        which: of several daemons, from 0 on.
+        which, broker: of several daemons and of several brokers, from 0 on.
     """
 
     victim: str
@@ -52,11 +52,15 @@ class Strike:
     seconds: float
     off_seconds: float = 0.0
     which: int = 0
+    broker: int = 0
 
     @property
     def name(self) -> str:
-        """Of several daemons, the second and third are told apart."""
-        return f"{self.victim} {self.which + 1}" if self.which else self.victim
+        """Of several daemons and brokers, the second and third are told apart."""
+        of_daemons, of_brokers = (f" {which + 1}" if which else "" for which in (self.which, self.broker))
+        if self.victim == "both" and of_brokers:
+            return f"daemon{of_daemons} and broker{of_brokers}"
+        return f"{self.victim}{of_daemons or of_brokers}"
 
     def __str__(self) -> str:
         """A line of the account."""
@@ -71,8 +75,8 @@ class Strike:
                 return f"the clock of {self.name} is off by {self.off_seconds:+g} s for {self.seconds:.1f} s"
 
 
-def strikes(seed: str, *, victims: frozenset[tuple[str, How]], daemons: int = 1) -> Iterator[Strike]:
-    """For ever. ``victims``: those of ``WEIGHTS`` that there are; ``daemons``: how many replicas."""
+def strikes(seed: str, *, victims: frozenset[tuple[str, How]], daemons: int = 1, brokers: int = 1) -> Iterator[Strike]:
+    """For ever. ``victims``: those of ``WEIGHTS`` that there are; ``daemons``, ``brokers``: how many of each."""
     dice = Random(seed)  # noqa: S311 - a schedule, not secrets
     kinds = [kind for kind in WEIGHTS if kind in victims]
     while True:
@@ -84,4 +88,14 @@ def strikes(seed: str, *, victims: frozenset[tuple[str, How]], daemons: int = 1)
             seconds = dice.choice((0.0, seconds))
         off = jump if how == "jump" else 0.0
         which = dice.randrange(daemons) if daemons > 1 and victim in {"daemon", "both"} else 0
-        yield Strike(victim=victim, how=how, patient=patient, after_seconds=after, seconds=seconds, off_seconds=off, which=which)
+        broker = dice.randrange(brokers) if brokers > 1 and victim in {"broker", "both"} else 0
+        yield Strike(
+            victim=victim,
+            how=how,
+            patient=patient,
+            after_seconds=after,
+            seconds=seconds,
+            off_seconds=off,
+            which=which,
+            broker=broker,
+        )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from tests.hand.broker import broker
+from tests.hand.broker import Broker, broker, cluster
 from tests.hand.istio_cluster import post
 from tests.hand.istio_objects import created
 from tests.hand.timeofday import TimeOfDay
@@ -16,12 +16,15 @@ from tests.servers.kube_apiserver import KubeApiServer
 from tests.servers.locate import require_crds
 from tests.servers.run import free_ports
 from tests.survival.flow import CLUSTER
-from tests.survival.victims import ApiServer, Daemon, OwnBroker, SharedBroker, Victim, api_server
+from tests.survival.victims import ApiServer, Daemon, OwnBroker, SharedBroker, Victim, api_server, urls
 from tests.survival.world import BehindIstio, Edge, Service, edge
 
-Arrangement = Literal["embedded", "external", "replicas"]
+Arrangement = Literal["embedded", "external", "replicas", "cluster"]
 ARRANGEMENTS: Final[tuple[Arrangement, ...]] = ("embedded", "external", "replicas")
-"""A broker of the daemon's own and no cluster; a broker beside it, and Istio on a real API server too; that for several daemons."""
+"""A broker of the daemon's own and no Kubernetes; a broker beside it, and Istio on a real API server too; that for several daemons.
+
+Only where it is asked for, *cluster*: several daemons, and three brokers that keep everything three times.
+"""
 
 POLICY: Final[dict[str, Any]] = {
     "window_seconds": 240.0,
@@ -35,11 +38,11 @@ ISTIO_PER_SECOND = 100.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """All of it. ``victims``: who else can be struck than the daemons."""
+    """All of it. ``victims``: who else can be struck than daemons and brokers."""
 
     services: tuple[Service, ...]
     daemons: tuple[Daemon, ...]
-    broker: OwnBroker | SharedBroker
+    brokers: tuple[OwnBroker, ...] | tuple[SharedBroker, ...]
     victims: dict[str, Victim]
 
 
@@ -52,12 +55,14 @@ async def place(folder: Path, arrangement: Arrangement, *, replicas: int, clock_
         telemetry, meshes = {"edge": behind.telemetry}, {**behind.meshes}
         more: dict[str, Any] = {}
         victims: dict[str, Victim] = {}
-        own: OwnBroker | SharedBroker
+        brokers: tuple[OwnBroker, ...] | tuple[SharedBroker, ...]
+        nats: dict[str, Any]
         if arrangement == "embedded":
-            own, nats = OwnBroker(folder=folder / "nats"), "embedded"
+            brokers, nats = (OwnBroker(folder=folder / "nats"),), {"url": "embedded", "data_dir": str(folder / "nats")}
         else:
-            own = SharedBroker(broker=await stack.enter_async_context(broker(folder / "nats")))
-            nats = own.url
+            running = cluster(folder / "nats") if arrangement == "cluster" else _alone(folder / "nats")
+            brokers = tuple(SharedBroker(broker=one) for one in await stack.enter_async_context(running))
+            nats = {"url": ",".join(urls(brokers)), "replicas": len(brokers)}
             struck, world = await stack.enter_async_context(_istio(folder / "istio"))
             seen = await stack.enter_async_context(world.traffic(per_second=ISTIO_PER_SECOND))
             services.append(BehindIstio(world=world, seen=seen))
@@ -68,21 +73,27 @@ async def place(folder: Path, arrangement: Arrangement, *, replicas: int, clock_
             meshes["istio"] = {"kind": "istio", "telemetry": "mesh"}
         settings = {
             "cluster": CLUSTER,
-            "nats": {"url": nats, "data_dir": str(folder / "nats")},
+            "nats": nats,
             "telemetry": telemetry,
             "meshes": meshes,
             "policies": {"default": POLICY},
             "limits": {"guard_seconds": 2.0},
             **more,
         }
-        number = replicas if arrangement == "replicas" else 1
+        number = replicas if arrangement in {"replicas", "cluster"} else 1
         if number > 1:
             settings["replicas"] = {"count": number}
         daemons = tuple(
             _daemon(folder / f"daemon-{at + 1}", settings, port=port, clock_library=clock_library)
             for at, port in enumerate(free_ports(number))
         )
-        yield Place(services=tuple(services), daemons=daemons, broker=own, victims=victims | {"broker": own})
+        yield Place(services=tuple(services), daemons=daemons, brokers=brokers, victims=victims)
+
+
+@asynccontextmanager
+async def _alone(folder: Path) -> AsyncIterator[list[Broker]]:
+    async with broker(folder) as running:
+        yield [running]
 
 
 def _daemon(folder: Path, settings: Mapping[str, Any], *, port: int, clock_library: Path | None) -> Daemon:

@@ -32,3 +32,15 @@ def test_of_several_daemons_each_is_struck_and_told_apart() -> None:
     assert {one.name for one in several if one.victim == "daemon"} == {"daemon", "daemon 2", "daemon 3"}
     assert {one.which for one in several if one.victim not in {"daemon", "both"}} == {0}
     assert any(str(one) == "daemon 2 is told to end" for one in several)
+
+
+def test_of_several_brokers_each_is_struck_and_told_apart() -> None:
+    several = list(islice(strikes("1", victims=ALL, daemons=2, brokers=3), 1000))
+    assert {one.name for one in several if one.victim == "broker"} == {"broker", "broker 2", "broker 3"}
+    assert {one.broker for one in several if one.victim not in {"broker", "both"}} == {0}
+    assert {one.name for one in several if one.victim == "both"} >= {
+        "both",
+        "both 2",
+        "daemon and broker 2",
+        "daemon 2 and broker 3",
+    }

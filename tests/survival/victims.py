@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -151,6 +151,11 @@ class SharedBroker:
         """On the same port and store."""
         await self.broker.stop()
         await self.broker.start()
+
+
+def urls(brokers: Sequence[OwnBroker | SharedBroker]) -> tuple[str, ...]:
+    """Of those that are there."""
+    return tuple(url for one in brokers if (url := one.url) is not None)
 
 
 class ApiServer:

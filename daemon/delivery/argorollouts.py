@@ -4,10 +4,15 @@ It puts back within half a second what others write to the routes of a Rollout t
 ``status.abort`` as its own command line does it; the weights that are written after that are those that it wants itself. It hears
 of a change of a route by another watch than of that of a Rollout, and may hear of it first: so it is waited for until it says that
 it has aborted, as long as that is no matter of a second.
+
+Where our write comes while it writes the status itself, it may never hear of it: what its own write was answered takes the place of
+what it was told meanwhile. It then puts the weights back each time, until something else of the Rollout changes. So one that does
+not say that it has aborted is told again, by a change of the status that means nothing.
 """
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +22,7 @@ from daemon.aio.backoff import pauses
 from daemon.delivery.claimed import ByNamespace, Metadata, foremost, in_namespace, names_any, read, readable, services_of, unchanged
 from daemon.delivery.ownerkind import OwnerKind, Owning
 from daemon.discovery.owned import Owned
-from daemon.errors import NotFound, Refused, VerdictdError
+from daemon.errors import Conflict, NotFound, Refused, VerdictdError
 from daemon.kube.resources import ROLLOUTS, Json, Resource
 from daemon.kube.rights import Right
 from daemon.model import Release
@@ -103,9 +108,14 @@ class _Status(msgspec.Struct, frozen=True, rename="camel"):
 
     abort: bool = False
     aborted_at: str = ""
-    promote_full: bool = False
+    promote_full: bool | None = None
     current_pod_hash: str = ""
     stable: str = msgspec.field(name="stableRS", default="")
+
+    @property
+    def has_aborted(self) -> bool:
+        """Whether its controller has heard of it, too."""
+        return self.abort and bool(self.aborted_at)
 
 
 class _Rollout(msgspec.Struct, frozen=True):
@@ -135,7 +145,7 @@ class _Rollout(msgspec.Struct, frozen=True):
         named = ObjectName(kind=ROLLOUTS.kind, namespace=self.metadata.namespace, name=self.metadata.name)
         return Claim(
             object=named,
-            state="aborted" if self.status is not None and self.status.abort else "active",
+            state="aborted" if self.status is not None and self.status.has_aborted else "active",
             puts_back=self.spec.strategy.canary.traffic_routing is not None,
             reacts_within_seconds=REACTS_WITHIN_SECONDS,
         )
@@ -164,7 +174,7 @@ class ArgoRollouts:
         at = {"namespace": claim.object.namespace, "name": claim.object.name}
         rollout = read(await self._kube.get(ROLLOUTS, **at), kind=_Rollout)
         status = rollout.status or _Status()
-        if status.abort:
+        if status.has_aborted:
             return "status.abort was set already"
         if status.stable and status.stable == status.current_pod_hash:
             raise Refused(
@@ -175,18 +185,30 @@ class ArgoRollouts:
 
     async def _heard(self, at: Mapping[str, str]) -> str:
         """Wait until it says that it has aborted; gives what is to be said of that. An answer that fails is as good as none."""
+        seconds = self._heard_within_seconds
         try:
-            async with asyncio.timeout(self._heard_within_seconds):
-                for pause in pauses(_LOOKS_SECONDS):
-                    status = read(await self._kube.get(ROLLOUTS, **at), kind=_Rollout).status
-                    if status is not None and status.aborted_at:
-                        break
-                    await asyncio.sleep(pause)
+            async with asyncio.timeout(seconds):
+                if (not_yet := await self._not_heard(at, seconds=seconds / 2)) is not None:
+                    with suppress(Conflict):  # it has changed, so its controller is told anyway
+                        await self._kube.patch(ROLLOUTS_STATUS, operations=_aborting(not_yet), **at)
+                    await self._not_heard(at)
         except TimeoutError:
-            return f", and it has not said within {self._heard_within_seconds:g} s that it has aborted"
+            return f", and it has not said within {seconds:g} s that it has aborted"
         except VerdictdError as error:
             return f", and whether it has aborted could not be read ({error})"
         return ", and it has aborted"
+
+    async def _not_heard(self, at: Mapping[str, str], *, seconds: float | None = None) -> _Rollout | None:
+        """Wait so long until it says that it has aborted; gives what it was when it was read last, null where it has."""
+        rollout = read(await self._kube.get(ROLLOUTS, **at), kind=_Rollout)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                for pause in pauses(_LOOKS_SECONDS):
+                    if rollout.status is not None and rollout.status.has_aborted:
+                        return None
+                    await asyncio.sleep(pause)
+                    rollout = read(await self._kube.get(ROLLOUTS, **at), kind=_Rollout)
+        return rollout
 
     async def _asked(self, rollout: _Rollout, release: Release) -> bool | VerdictdError:
         """Whether it is about the release, or why that is not known: that hides no other one."""
@@ -213,11 +235,19 @@ class ArgoRollouts:
 
 
 def _aborting(rollout: _Rollout) -> tuple[Json, ...]:
-    """What is written to the status. A promotion that somebody asked for without its steps would outdo an abort: it ends too."""
-    if rollout.status is None:
+    """What is written to the status. A promotion that somebody asked for without its steps would outdo an abort: it ends too.
+
+    Where the abort is there already it is something that changes the object all the same: that no such promotion is asked for is
+    said in words where it was not, and the other way round.
+    """
+    status = rollout.status
+    if status is None:
         return (unchanged(rollout.metadata), {"op": "add", "path": "/status", "value": {"abort": True}})
-    steps = [{"op": "add", "path": "/status/abort", "value": True}]
-    steps += [{"op": "add", "path": "/status/promoteFull", "value": False}] if rollout.status.promote_full else []
+    steps: list[Json] = [{"op": "add", "path": "/status/abort", "value": True}]
+    if status.promote_full or (status.abort and status.promote_full is None):
+        steps.append({"op": "add", "path": "/status/promoteFull", "value": False})
+    elif status.abort:
+        steps.append({"op": "remove", "path": "/status/promoteFull"})
     return (unchanged(rollout.metadata), *steps)
 
 

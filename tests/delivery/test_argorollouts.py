@@ -24,6 +24,7 @@ HOSTS = Release(service="web", namespace="shop", baseline=ArmSpec(service="web-s
 SUBSETS = replace(HOSTS, baseline=ArmSpec(subset="stable"), canary=ArmSpec(subset="canary"))
 VERSIONS = replace(HOSTS, baseline=ArmSpec(version="v1"), canary=ArmSpec(version="v2"))
 GOES_ON = {"currentPodHash": "new", "stableRS": "old"}
+ABORTED: dict[str, Any] = {"abort": True, "abortedAt": "2026-01-01T00:00:00Z"}
 
 BY_HOSTS = {"canary": {"canaryService": "web-canary", "stableService": "web-stable", "trafficRouting": {"istio": {}}}}
 BY_SUBSETS = {
@@ -137,8 +138,10 @@ async def test_an_object_that_is_no_rollout_is_said_and_not_passed_over(api: Clu
 
 
 async def test_one_that_was_aborted_has_given_the_canary_up(api: Cluster, owner: ArgoRollouts) -> None:
-    rollout(api, abort=True)
+    rollout(api, **ABORTED)
     assert await owner.claims(HOSTS) == claim(state="aborted")
+    assert await owner.abort(HOSTS, claim()) == "status.abort was set already"
+    assert api.count("PATCH") == 0
     rollout(api, name="another")
     assert await owner.claims(HOSTS) == claim(object=ObjectName(kind="Rollout", namespace="shop", name="another"))
 
@@ -149,23 +152,58 @@ async def test_it_is_told_by_its_status_and_by_nothing_else(api: Cluster, owner:
     unheard = "status.abort is set, and it has not said within 0.05 s that it has aborted"
     assert await owner.abort(HOSTS, claim()) == unheard
     after = api.get(ROLLOUTS, "shop", "web")
-    assert after["status"] == {**GOES_ON, "phase": "Paused", "abort": True}
+    assert after["status"] == {**GOES_ON, "phase": "Paused", "abort": True, "promoteFull": False}
     assert after["spec"] == before["spec"]
-    assert [path for method, path in api.requests if method == "PATCH"] == [STATUS]
-    assert await owner.abort(HOSTS, claim()) == "status.abort was set already"
-    assert api.count("PATCH") == 1
+    assert {path for method, path in api.requests if method == "PATCH"} == {STATUS}
 
 
-async def test_a_promotion_without_steps_is_ended_too_since_it_would_outdo_the_abort(api: Cluster, owner: ArgoRollouts) -> None:
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [({}, {"promoteFull": False}), ({"promoteFull": False}, {}), ({"promoteFull": True}, {"promoteFull": False})],
+)
+async def test_one_that_has_not_heard_that_it_is_to_abort_goes_on_and_is_told_again_by_a_change_that_means_nothing(
+    api: Cluster, before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    """Its controller takes what a write of its own is answered for newer than what it was told meanwhile."""
+    rollout(api, abort=True, **before)
+    client = api.client()
+    owner = ArgoRollouts(client, heard_within_seconds=30.0)
+    assert await owner.claims(HOSTS) == claim()
+    telling = asyncio.create_task(owner.abort(HOSTS, claim()))
+    while not api.count("PATCH"):
+        assert not telling.done()
+        await asyncio.sleep(0.01)
+    assert api.get(ROLLOUTS, "shop", "web")["status"] == {**GOES_ON, "abort": True, **after}
+    rollout(api, **ABORTED)
+    assert await telling == "status.abort is set, and it has aborted"
+    await client.close()
+
+
+async def test_one_that_changes_while_it_is_told_again_hears_of_it_anyway(api: Cluster, owner: ArgoRollouts) -> None:
+    rollout(api, abort=True)
+    item = api.get(ROLLOUTS, "shop", "web")
+    api.faults["PATCH"] = [says(item), status(409, "the object has been modified")]
+    assert await owner.abort(HOSTS, claim()) == "status.abort is set, and it has not said within 0.05 s that it has aborted"
+    assert api.count("PATCH") == 2
+
+
+async def test_a_promotion_without_steps_is_ended_too_since_it_would_outdo_the_abort(api: Cluster) -> None:
     rollout(api, promoteFull=True)
-    await owner.abort(HOSTS, claim())
+    client = api.client()
+    telling = asyncio.create_task(ArgoRollouts(client, heard_within_seconds=30.0).abort(HOSTS, claim()))
+    while not api.count("PATCH"):
+        assert not telling.done()
+        await asyncio.sleep(0.01)
     assert api.get(ROLLOUTS, "shop", "web")["status"] == {**GOES_ON, "abort": True, "promoteFull": False}
+    rollout(api, **ABORTED)
+    await telling
+    await client.close()
 
 
 async def test_one_that_its_controller_has_not_seen_yet_is_told_as_well(api: Cluster, owner: ArgoRollouts) -> None:
     api.put(ROLLOUTS, {"metadata": {"name": "web", "namespace": "shop"}, "spec": {"strategy": BY_HOSTS}})
     await owner.abort(HOSTS, claim())
-    assert api.get(ROLLOUTS, "shop", "web")["status"] == {"abort": True}
+    assert api.get(ROLLOUTS, "shop", "web")["status"]["abort"] is True
 
 
 async def test_where_the_canary_has_become_the_stable_version_there_is_nothing_to_abort(api: Cluster, owner: ArgoRollouts) -> None:
@@ -190,7 +228,7 @@ async def test_it_is_waited_for_until_it_says_that_it_has_aborted(api: Cluster) 
     while api.count("GET") < 4:  # it looks again and again
         assert not telling.done()
         await asyncio.sleep(0.01)
-    rollout(api, abort=True, abortedAt="2026-01-01T00:00:00Z")
+    rollout(api, **ABORTED)
     assert await telling == "status.abort is set, and it has aborted"
     await client.close()
 

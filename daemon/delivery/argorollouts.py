@@ -46,6 +46,7 @@ DESTINATION_RULES = Resource(
 
 HEARD_WITHIN_SECONDS: Final = 0.8
 """How long is waited for it to say that it has aborted; one that does not by then may not be running at all."""
+_TOLD_AGAIN_SECONDS: Final = 0.4
 _LOOKS_SECONDS: Final = (0.02, 0.02, 0.05)
 REACTS_WITHIN_SECONDS: Final = 2.0
 """It hears of changes by watches, and corrects them after 0.4 s; a busy one takes longer."""
@@ -188,21 +189,20 @@ class ArgoRollouts:
         seconds = self._heard_within_seconds
         try:
             async with asyncio.timeout(seconds):
-                if (not_yet := await self._not_heard(at, seconds=seconds / 2)) is not None:
+                while (not_yet := await self._not_heard(at)) is not None:
                     with suppress(Conflict):  # it has changed, so its controller is told anyway
                         await self._kube.patch(ROLLOUTS_STATUS, operations=_aborting(not_yet), **at)
-                    await self._not_heard(at)
         except TimeoutError:
             return f", and it has not said within {seconds:g} s that it has aborted"
         except VerdictdError as error:
             return f", and whether it has aborted could not be read ({error})"
         return ", and it has aborted"
 
-    async def _not_heard(self, at: Mapping[str, str], *, seconds: float | None = None) -> _Rollout | None:
-        """Wait so long until it says that it has aborted; gives what it was when it was read last, null where it has."""
+    async def _not_heard(self, at: Mapping[str, str]) -> _Rollout | None:
+        """Wait a moment until it says that it has aborted; gives what it was when it was read last, null where it has."""
         rollout = read(await self._kube.get(ROLLOUTS, **at), kind=_Rollout)
         with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(_TOLD_AGAIN_SECONDS):
                 for pause in pauses(_LOOKS_SECONDS):
                     if rollout.status is not None and rollout.status.has_aborted:
                         return None

@@ -132,7 +132,7 @@ async def run(
         found += await _after_a_last_start(here, books)
         end.set()
         await asyncio.wait(keepers)
-        return found + [fault for daemon in here.daemons for fault in daemon.faults]
+        return found + [fault for daemon in here.daemons for fault in (*daemon.faults, *daemon.complaints())]
 
 
 async def _said(here: Place) -> list[tuple[Verdict, int | None]]:

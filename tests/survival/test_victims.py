@@ -28,3 +28,16 @@ def test_an_end_that_nobody_brought_about_is_a_fault(tmp_path: Path, code: int, 
     daemon = Daemon(port=1, folder=tmp_path, settings={}, starts=3)
     daemon._judge(code)
     assert daemon.faults == ([f"the daemon's start 3 ended with {code}, see verdictd.log"] if fault else [])
+
+
+def test_what_a_log_calls_an_error_is_a_fault_once_and_that_a_start_ended_is_not_said_twice(tmp_path: Path) -> None:
+    daemon = Daemon(port=1, folder=tmp_path, settings={})
+    assert daemon.complaints() == []
+    log = tmp_path / "verdictd.log"
+    log.write_text(
+        '{"time":"1","level":"warning","event":"reverted"}\n{"time":"1","level":"error","event":"cannot run"}\n'
+        + 2 * '{"time":"1","level":"error","event":"a tick failed"}\n'
+        + "Traceback (most recent call last):\n"
+    )
+    said = ("Traceback (most recent call last):", "a tick failed")
+    assert daemon.complaints() == [f"the daemon says an error: {event}, see {log}" for event in said]

@@ -23,6 +23,9 @@ from tests.servers.kube_apiserver import KubeApiServer
 from tests.servers.locate import require
 from tests.servers.run import LOOPBACK, Process, free_ports, running
 
+_NO_START = "cannot run"
+"""The event of a start that ends."""
+
 
 class Victim(Protocol):
     """A process, or several of them one after the other."""
@@ -80,7 +83,7 @@ class Daemon(DaemonApi):
         while not over.is_set():
             self.starts += 1
             async with child(
-                "verdictd", argv, log=self.folder / "verdictd.log", env=None if self.clock is None else self.clock.environment
+                "verdictd", argv, log=self._log, env=None if self.clock is None else self.clock.environment
             ) as running_now:
                 self._process = running_now.process
                 gone = asyncio.ensure_future(running_now.process.wait())
@@ -91,14 +94,25 @@ class Daemon(DaemonApi):
             await asyncio.wait([ends], timeout=self.away_seconds)
             self.away_seconds = 0.0
 
+    def complaints(self) -> list[str]:
+        """What its log calls an error, each sort once: a defect, or something lost. How it ended is ``faults``' to say."""
+        lines = self._log.read_text(errors="replace").splitlines() if self._log.exists() else []
+        wrong = [line for line in lines if '"level":"error"' in line or line.startswith("Traceback")]
+        events = (line.partition('"event":"')[2].partition('"')[0] or line for line in wrong)
+        return [f"the daemon says an error: {event}, see {self._log}" for event in sorted({*events} - {_NO_START})]
+
+    @property
+    def _log(self) -> Path:
+        return self.folder / "verdictd.log"
+
     def _judge(self, code: int) -> None:
         """Killed; told to end, before it could listen or after; or begun while its broker was not there: to be begun again."""
         if code not in {-signal.SIGKILL, -signal.SIGTERM, 0} and not (code == Exit.UNAVAILABLE and self._missed_its_broker()):
             self.faults.append(f"the daemon's start {self.starts} ended with {code}, see verdictd.log")
 
     def _missed_its_broker(self) -> bool:
-        *_, last = (self.folder / "verdictd.log").read_text().splitlines() or [""]
-        return '"event":"cannot run"' in last and "NATS at " in last
+        *_, last = self._log.read_text().splitlines() or [""]
+        return f'"event":"{_NO_START}"' in last and "NATS at " in last
 
     def jump(self, seconds: float) -> None:
         """Its time of day is off by so much from now on; what only passes goes on as before."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from aiohttp import web
 
 from daemon.delivery.argorollouts import ArgoRollouts
 from daemon.delivery.gittools import ClusterGitTools
@@ -23,6 +24,7 @@ from daemon.engine.reasserting import GUARD_ENDED, PUT_BACK
 from daemon.engine.reverting import RevertOutcome
 from daemon.interventions import Command
 from daemon.kube.client import KubeClient
+from daemon.kube.resources import ROLLOUTS
 from daemon.meshes.istio.router import IstioRouter
 from daemon.model import Action, Release
 from daemon.ports.routing import Owner
@@ -51,6 +53,7 @@ from tests.mesh.owners_world import (
     flagger_release,
     git_release,
 )
+from tests.mesh.relay import Relay, relay
 from tests.packaging.manifests import collection, documents
 from tests.servers.argorollouts import argo_rollouts
 from tests.servers.crds import install_crds
@@ -98,9 +101,14 @@ async def kube(api: KubeApiServer, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def argo(api: KubeApiServer, kube: KubeClient, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[None]:
-    async with argo_rollouts(tmp_path_factory.mktemp("argo"), api), becoming_ready(api, kube, REPLICA_SETS):
-        yield
+async def argo(api: KubeApiServer, kube: KubeClient, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Relay]:
+    """What it is answered can be held up."""
+    async with (
+        relay(api) as (way, there),
+        argo_rollouts(tmp_path_factory.mktemp("argo"), there),
+        becoming_ready(api, kube, REPLICA_SETS),
+    ):
+        yield way
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -185,6 +193,27 @@ async def test_argo_rollouts_aborts_first_and_the_weights_do_not_come_back(
     assert (release.baseline.service, release.canary.service, release.observe) == ("web-stable", "web-canary", False)
     assert release.artifact == "example.com/web:v2"
     assert release.baseline.labels[HASH_LABEL] != release.canary.labels[HASH_LABEL]
+
+
+async def test_argo_rollouts_that_missed_the_abort_is_told_again_and_the_weights_do_not_come_back(
+    api: KubeApiServer, kube: KubeClient, daemons: KubeClient, argo: Relay
+) -> None:
+    """It takes what a write of its own is answered for newer than what it was told meanwhile."""
+    status = ROLLOUTS.path(namespace="argo-missed", name="web") + "/status"
+
+    def is_last_of_the_step(request: web.Request, body: bytes) -> bool:
+        return request.path == status and body.startswith(b'{"status":{"conditions":') and b'"RolloutPaused"' in body
+
+    argo.hold(is_last_of_the_step, until=b'"abort":true')
+    async with argo_release(api, kube, "argo-missed") as owned:
+        await argo.held.wait()
+        start = time.monotonic()
+        outcome = await revert(daemons, owned)
+        [told] = [step.detail for step in outcome.steps if step.step == OWNER_TOLD]
+        assert told == "Argo Rollouts (argo-missed/web): status.abort is set, and it has aborted"
+        await owned.tick()
+        await owned.weights.until(lambda seen: seen.now == 0)
+        assert owned.weights.since(start) == [0]
 
 
 @pytest.mark.usefixtures("flaggers")

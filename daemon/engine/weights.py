@@ -149,19 +149,24 @@ class Weights:
             while True:
                 began = self._clock.monotonic()
                 await self.weigh([session for session in sessions() if session.stage is Stage.WATCHING])
-                took = self._clock.monotonic() - began
-                await self._wait(changed, seconds=_within(_PAUSES * took, AGAIN_SECONDS, SELDOM_AGAIN_SECONDS))
+                pause = _PAUSES * (self._clock.monotonic() - began)
+                await self._wait(
+                    changed,
+                    # All are asked anew, whatever has changed: where there are thousands some route changes all the time.
+                    least=_within(pause, _COALESCED_SECONDS, SELDOM_AGAIN_SECONDS),
+                    most=_within(pause, AGAIN_SECONDS, SELDOM_AGAIN_SECONDS),
+                )
                 changed.clear()
 
-    async def _wait(self, changed: asyncio.Event, *, seconds: float) -> None:
-        """Until something has changed, and what changes with it; at the latest until it is time to ask again."""
-        waits = [asyncio.ensure_future(changed.wait()), asyncio.ensure_future(self._clock.sleep(seconds))]
+    async def _wait(self, changed: asyncio.Event, *, least: float, most: float) -> None:
+        """Until something has changed, and ``least`` seconds more for what changes with it; ``most`` where nothing does."""
+        waits = [asyncio.ensure_future(changed.wait()), asyncio.ensure_future(self._clock.sleep(most))]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             await cancel_all(waits)
         if changed.is_set():
-            await self._clock.sleep(_COALESCED_SECONDS)
+            await self._clock.sleep(least)
 
     async def weigh(self, watching: Sequence[Session]) -> None:
         """Ask for the weights of these releases, where there is somebody who says them without delay. Never raises for a route."""

@@ -329,9 +329,12 @@ class Follower:
 
 
 class StillClock(HandClock):
-    """Nobody's sleep ends by itself, but a short one."""
+    """Nobody's sleep ends by itself, but a short one. ``long``: how many others have begun."""
+
+    long = 0
 
     async def sleep(self, seconds: float, /) -> None:
+        self.long += seconds >= 1.0
         await (asyncio.sleep(0) if seconds < 1.0 else asyncio.Event().wait())
 
 
@@ -339,13 +342,38 @@ async def test_a_change_of_the_routes_is_known_at_once_and_not_at_the_next_look(
     clock, follower = StillClock(), Follower()
     weights = weights_of(HandRouter(), clock, follower)
     async with background(weights.follow(lambda: [watched()])):
-        await until(lambda: now(weights, clock) == 10.0)
+        await until(lambda: now(weights, clock) == 10.0 and clock.long == 1)
         clock.time += 3.0
         follower.percent = 50.0
         follower.changed()
         await until(lambda: now(weights, clock) == 50.0)
     assert weights.of(ID, since=clock.now() - 4.0, until=clock.now()) == 10.0, "it has just been changed"
     assert set(follower.asked) == {"v2 is bad"}, "the router's own words of the arms"
+
+
+async def test_routes_that_change_all_the_time_are_asked_a_sixth_of_the_time_at_most() -> None:
+    """In a fleet of thousands some weight is always being stepped up, and each change has all of them asked."""
+    clock, slept = HandClock(), list[float]()
+
+    class Slow(Follower):
+        async def weight(self, release: Release, *, located: str = "") -> float | None:
+            clock.time += 0.5
+            self.changed()
+            return await super().weight(release, located=located)
+
+    class Sleeping(HandClock):
+        def monotonic(self) -> float:
+            return clock.monotonic()
+
+        async def sleep(self, seconds: float, /) -> None:
+            slept.append(seconds)
+            await asyncio.sleep(0)
+
+    follower = Slow()
+    weights = weights_of(HandRouter(), Sleeping(), follower)
+    async with background(weights.follow(lambda: [watched()])):
+        await until(lambda: len(follower.asked) > 5)
+    assert set(slept) == {2.5}
 
 
 async def test_what_cannot_be_asked_for_keeps_what_was_seen(caplog: pytest.LogCaptureFixture) -> None:

@@ -27,6 +27,8 @@ class ReleaseView(msgspec.Struct, frozen=True, kw_only=True):
     ``after`` is the release after whose promotion it watches on. ``steps`` are given where the release is asked for by itself.
     Of an announcement without arms that waits for its canary, ``lapses_at`` is until when, in seconds since 1970, and ``missing``
     the fields that somebody must say, where time alone does not tell; null and none of a release.
+    ``kept`` is given where somebody's word is answered: whether it is kept by now. Where it is not it is carried out all the same,
+    and a daemon that dies before its broker takes it may not have heard it.
     Of a release that 0.1 kept the record of, ``seconds``, requests and ``gaps`` are not known, and 0.
     """
 
@@ -57,3 +59,4 @@ class ReleaseView(msgspec.Struct, frozen=True, kw_only=True):
     missing: tuple[str, ...] = ()
     steps: tuple[TimedStep, ...] = ()
     verdict: Verdict | None = None
+    kept: bool | None = None

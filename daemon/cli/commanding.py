@@ -6,6 +6,7 @@ Asked once: the answer to a second one would be that there is a verdict, which w
 import argparse
 import getpass
 import os
+import sys
 from collections.abc import Mapping
 
 from daemon.cli import rendering
@@ -17,6 +18,7 @@ from daemon.interventions import Said
 _MOST_CHARACTERS = 1024
 _PERSONS = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILD_USER_ID")
 """Whom GitHub, GitLab and Jenkins (with its plug-in for that) name as who began a pipeline."""
+NOT_KEPT = "NATS has not taken it yet: a daemon that is killed before that may not have heard it; look again with verdictd status"
 
 
 def run(options: argparse.Namespace) -> Exit:
@@ -24,6 +26,8 @@ def run(options: argparse.Namespace) -> Exit:
     view = client(options).command(options.id, options.word, said_of(options))
     told = f"{view.id} {view.stage}: {options.word} is heard; verdictd wait {view.id} tells what becomes of it"
     print(rendering.as_json(view) if options.json else rendering.clean(told))
+    if view.kept is False:
+        print(NOT_KEPT, file=sys.stderr)
     return Exit.OK
 
 

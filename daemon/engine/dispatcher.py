@@ -1,11 +1,15 @@
 """What is said of releases is done where their service is: here, or at the replica to which it is carried.
 
-Whatever another replica has carried here is done as if it had been said here.
+Whatever another replica has carried here is done as if it had been said here. A person's word is acted on before it is kept: it
+must take traffic back also while the store is away. The answer waits for that a moment, and says whether it is kept.
 """
 
+import asyncio
 from contextlib import suppress
 from functools import partial
 from typing import Final, assert_never
+
+import msgspec
 
 from daemon.engine import deciding
 from daemon.engine.admission import Admission
@@ -17,6 +21,7 @@ from daemon.engine.latecomers import Latecomers
 from daemon.engine.lookup import Lookup
 from daemon.engine.outlines import Outlines
 from daemon.engine.readiness import Readiness
+from daemon.engine.session import Session
 from daemon.engine.state import EngineState
 from daemon.engine.supervisor import Supervisor
 from daemon.errors import NotFound, Refused, Unavailable
@@ -25,6 +30,8 @@ from daemon.model import Outline, Release, Stage
 from daemon.releaseview import ReleaseView
 
 _SENDER_CHARACTERS: Final = 200
+KEPT_SECONDS: Final = 1.0
+"""For so long the answer to a person's word waits until that is kept."""
 
 
 class Dispatcher:
@@ -46,6 +53,7 @@ class Dispatcher:
         if shared is not None:
             self._carrying = Carrying(shared.carrier, lease_seconds=shared.lease_seconds, clock=clock)
         self._clock = clock
+        self._checkpoints = state.checkpoints
         self._attempts = Attempts(state.registry, now=clock.now)
         self._registry = state.registry
         self._lookup = lookup
@@ -110,7 +118,14 @@ class Dispatcher:
             raise Unavailable("this replica is not sure that the release is still its own; try again")
         after = deciding.commanded(session, command, now=self._clock.now())
         self._supervisor.decided(after)
-        return view(after)
+        return msgspec.structs.replace(view(after), kept=await self._is_kept(after))
+
+    async def _is_kept(self, session: Session) -> bool:
+        """Whether this state, or a newer one, is kept within a moment. What it is refused with is said by who writes it."""
+        kept = asyncio.ensure_future(self._checkpoints.saved(session))
+        kept.add_done_callback(lambda done: done.cancelled() or done.exception())
+        await asyncio.wait([kept], timeout=KEPT_SECONDS)
+        return kept.done() and not kept.cancelled() and kept.exception() is None
 
     async def answer(self, words: bytes) -> bytes:
         """What another replica has carried here. Where it has moved on meanwhile, it is carried there by whoever asks again."""

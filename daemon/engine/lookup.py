@@ -99,8 +99,9 @@ class Lookup:
             return record_of(session) if session.stage is Stage.GUARDING else None
         with suppress(NotFound):
             return await self._record(release_id)
-        self._registry.get(release_id)
-        return None
+        # A broker that has lost everything has lost it too; who has ended it knows it still, for a while.
+        session = self._registry.get(release_id)
+        return None if session.verdict is None or session.stage is not Stage.ENDED else record_of(session)
 
     async def meant_by(self, release_id: str) -> str:
         """The release that is known by this id: its own, or that of an announcement which joined it."""

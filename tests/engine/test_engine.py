@@ -10,7 +10,7 @@ import pytest
 
 from config.policy import Failures
 from daemon.aio.companies import Companies
-from daemon.engine import meshlines
+from daemon.engine import dispatcher, meshlines
 from daemon.engine.admission import admitted
 from daemon.engine.dependencies import Mesh, MeshCluster, Ports
 from daemon.engine.keptforms import decode_record
@@ -303,6 +303,38 @@ async def test_a_persons_word_ends_the_watch(word: str, outcome: Outcome, action
             await engine.command(ID, Command(command="cancel"))
     assert (verdict.outcome, verdict.action, verdict.by) == (outcome, action, "person")
     assert "ada: pager" in verdict.reason
+
+
+@pytest.mark.parametrize("is_away", [False, True])
+async def test_a_persons_word_is_acted_on_at_once_and_its_answer_says_whether_it_is_kept(
+    is_away: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "KEPT_SECONDS", 0.05 if is_away else 60.0)
+    scene = Scene(telemetry=HandTelemetry([gap()]))
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await until(lambda: engine.views()[0].stage is Stage.WATCHING)
+        if is_away:
+            scene.sessions.open.clear()
+        heard = await engine.command(ID, Command(command="rollback", by="ada"))
+        assert (heard.stage, heard.kept) == (Stage.REVERTING, not is_away)
+        await until(lambda: scene.router.patches)
+        scene.sessions.open.set()
+        assert (await verdict_of(engine)).action is Action.REVERT
+
+
+async def test_the_record_of_a_release_is_there_while_its_daemon_remembers_it_though_the_broker_has_lost_everything() -> None:
+    scene = Scene(telemetry=HandTelemetry([gap()]))
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await until(lambda: engine.views()[0].stage is Stage.WATCHING)
+        await engine.command(ID, Command(command="cancel", by="ada"))
+        await until(lambda: engine.views()[0].stage is Stage.ENDED)
+        kept = await engine.record(ID)
+        scene.records.data.clear()
+        scene.sessions.data.clear()
+        assert kept is not None
+        assert await engine.record(ID) == kept
 
 
 async def test_a_verdict_is_published_when_the_broker_comes_back() -> None:

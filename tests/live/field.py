@@ -23,6 +23,7 @@ from daemon.demo.children import Child, child
 from daemon.demo.edge import Edge, edge
 from daemon.demo.traffic import Users, users
 from daemon.model import ArmSpec, Release, Verdict
+from daemon.releaseview import ReleaseView
 from tests.hand.daemons import DaemonApi, published
 from tests.hand.memorygroup import MemoryGroup
 from tests.hand.timeofday import TimeOfDay
@@ -103,10 +104,11 @@ class Field(DaemonApi):
                     assert answer.status == 503, body
                 await asyncio.sleep(0.1)
 
-    async def command(self, release_id: str, word: str) -> None:
+    async def command(self, release_id: str, word: str) -> ReleaseView:
         """A person's word: promote, rollback or cancel."""
         async with aiohttp.ClientSession() as session, session.post(f"{self.url}/v1/releases/{release_id}/{word}") as answer:
             assert answer.status in {200, 202}, await answer.read()
+            return msgspec.json.decode(await answer.read(), type=ReleaseView)
 
     async def published(self, nats_url: str) -> list[Verdict]:
         """Everything on the verdict stream."""

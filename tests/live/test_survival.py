@@ -140,6 +140,27 @@ async def test_a_broker_that_hangs_is_told_by_readiness_and_the_verdict_is_out_s
     assert changes
 
 
+async def test_a_word_that_a_broker_which_hangs_has_not_taken_is_carried_out_and_its_answer_says_that_it_is_not_kept(
+    tmp_path: Path,
+) -> None:
+    async with field_of(tmp_path, canary=Behaviour(), settings_over=UNHURRIED) as place:
+        folder = tmp_path / "broker"
+        folder.mkdir()
+        async with nats_server(folder) as broker:
+            place.nats_url = broker.url
+            async with place.daemon():
+                await place.ready()
+                release_id = await place.submit()
+                while (await place.view(release_id)).ticks < 1:
+                    await asyncio.sleep(0.1)
+                broker.process.signal(signal.SIGSTOP)
+                heard = await place.command(release_id, "cancel")
+                assert (heard.kept, heard.stage) == (False, Stage.PUBLISHING)
+                broker.process.signal(signal.SIGCONT)
+                await end_of(place, release_id)
+                assert (await place.record(release_id)).verdict.by == "person"
+
+
 async def test_a_proxy_that_cannot_be_reached_is_told_while_the_watch_lasts_and_first_in_its_reason(tmp_path: Path) -> None:
     async with field_of(tmp_path, canary=Behaviour()) as place, silent_server() as admin:
         telemetry = json.loads(place.settings().read_text())["telemetry"]["edge"]

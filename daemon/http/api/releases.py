@@ -225,7 +225,11 @@ def _command(handlers: _Releases, word: str) -> Endpoint:
         body=examples.SAID,
         body_required=False,
         answers={202: examples.VIEW, 400: None, 403: None, 404: None, 409: None},
-        about={409: "It has its verdict already."},
+        about={
+            202: "It is carried out. Where `kept` is false NATS has not taken it within a second: a daemon that is killed before "
+            "that may not have heard it, so look at the release again where that matters.",
+            409: "It has its verdict already.",
+        },
     )
 
 

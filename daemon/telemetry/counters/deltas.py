@@ -15,7 +15,9 @@ wordless    it has answered since, without a word of this arm     no requests
 silent      no newer scrape                                       canary, or all of the baseline: nothing, nor of any other
                                                                   target: the tick is null, and the next one covers its time too.
                                                                   Some of the baseline: nothing yet; its growth is of a later tick
-restarted   a series stands lower than before                     this series from 0, the others' growth; those that have gone
+behind      series stand a little lower than before, none of      as silent: it is older than what is remembered, whatever its
+            them by more than half                                time says (two stores behind one address)
+restarted   a series stands lower than before, by more than half  this series from 0, the others' growth; those that have gone
                                                                   stand at 0 from then on
 churned     series have gone and others have come: some have      as known
             stayed, or they differ in callers and answers only
@@ -53,7 +55,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from daemon.telemetry.counters.snapshot import ArmSnapshot, whole
+from daemon.telemetry.counters.snapshot import ArmSnapshot, fell_a_little, whole
 from daemon.telemetry.schema import Ended
 from daemon.telemetry.wire import number
 
@@ -226,14 +228,20 @@ class TargetDelta(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         return None if self.snapshot.born is None else round(max(0.0, self.snapshot.at - self.snapshot.born), 3)
 
 
-def newer(snapshots: Mapping[str, ArmSnapshot], known: Mapping[str, TargetCounters], this: ScrapeRound) -> dict[str, ArmSnapshot]:
-    """The snapshots that say something new: of known targets, and of targets that are new and alive, as far as can be known."""
+def newer(
+    snapshots: Mapping[str, ArmSnapshot], known: Mapping[str, TargetCounters], this: ScrapeRound, *, one_process: bool = False
+) -> dict[str, ArmSnapshot]:
+    """The snapshots that say something new: of known targets, and of targets that are new and alive, as far as can be known.
+
+    ``one_process``: each target's counters are of one, and no sums, from which a pod may go.
+    """
     found = {}
     for target, snapshot in snapshots.items():
         counters, spacing_seconds = known.get(target), snapshot.spacing_seconds
         if counters is not None:
             seconds = snapshot.at - counters.at
             news = seconds > (_LATE_SPACINGS * spacing_seconds if snapshot.torn else 0.0)
+            news = news and not (one_process and _behind(counters.counters, snapshot))
         else:
             news = not spacing_seconds or not this.overdue(target, snapshot.at, spacing_seconds=spacing_seconds)
         if news:
@@ -243,6 +251,12 @@ def newer(snapshots: Mapping[str, ArmSnapshot], known: Mapping[str, TargetCounte
         if target not in snapshots and answered is not None and answered > counters.at:
             found[target] = ArmSnapshot(at=answered, spacing_seconds=counters.spacing_seconds)
     return found
+
+
+def _behind(old: Mapping[str, int], snapshot: ArmSnapshot) -> bool:
+    """Whether it was read before what is remembered, whatever its time says: another store has scraped it, sooner than that one."""
+    falls = [(old[series], value) for series, (_, value) in snapshot.counters.items() if value < old.get(series, 0)]
+    return bool(falls) and all(fell_a_little(before, value) for before, value in falls)
 
 
 def silent(

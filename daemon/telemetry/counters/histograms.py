@@ -17,7 +17,7 @@ import msgspec
 
 from analyzers.counts import Latency
 from daemon.errors import InvalidInput
-from daemon.telemetry.counters.snapshot import ArmSnapshot, Histogram
+from daemon.telemetry.counters.snapshot import ArmSnapshot, Histogram, fell_a_little
 
 MAX_BOUNDS = 63
 """Finite bounds of a histogram that the judge can take (64 buckets with +Inf)."""
@@ -136,9 +136,11 @@ class _Taken(msgspec.Struct, gc=False):
         return series in self.withheld or snapshot.old_histograms.get(series, math.inf) <= self.since
 
     def _behind(self, series: str, histogram: Histogram, snapshot: ArmSnapshot) -> bool:
-        """Whether it is of an earlier scrape than what is known: no process has begun anew there."""
+        """Whether it is of an earlier scrape than what is known: no process has begun anew there, which would stand near 0."""
         known = self.histograms.get(series)
-        return known is not None and series in snapshot.old_histograms and histogram.total < known.total
+        if known is None or histogram.total >= known.total:
+            return False
+        return series in snapshot.old_histograms or fell_a_little(known.total, histogram.total)
 
 
 _Pair = tuple[_Taken, ArmSnapshot]

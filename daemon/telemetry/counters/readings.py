@@ -160,7 +160,8 @@ class DeltaTracker:
 
     def _found(self, arms: Sequence[Snapshots], this: ScrapeRound) -> tuple[Snapshots, Snapshots] | str:
         """What is new of both arms, or who is waited for."""
-        baseline, canary = (newer(arm, known, this) for arm, known in zip(arms, self._known, strict=True))
+        one_process = self._server_side
+        baseline, canary = (newer(arm, known, this, one_process=one_process) for arm, known in zip(arms, self._known, strict=True))
         target, other = (silent(self._known[0], baseline, this, some_do=True), silent(self._known[1], canary, this, some_do=False))
         if target is not None and other is None:
             self._pairing.waits(canary, now=this.now)

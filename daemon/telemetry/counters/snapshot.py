@@ -47,6 +47,11 @@ def whole(value: float, *, path: str) -> int:
     return int(value)
 
 
+def fell_a_little(before: int, now: int) -> bool:
+    """Whether a counter that fell was rather read before than begun anew: one that has begun anew stands near 0."""
+    return 2 * now >= before
+
+
 @lru_cache(maxsize=256)
 def _in_order(bounds: tuple[float, ...], unit_ms: float) -> tuple[tuple[float, ...], tuple[float, ...], bool]:
     """The bounds from the lowest to the highest, the finite ones in ms, and whether one is no number.

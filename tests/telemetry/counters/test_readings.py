@@ -90,6 +90,27 @@ def test_where_targets_are_pods_each_restarts_alone() -> None:
     assert counts(table.read(2, {"a": shown(2, 90_100)}, {"b": shown(2, 30)})) == ((100, 0), (30, 0))
 
 
+def test_counters_that_fell_a_little_were_read_before_and_their_history_is_not_counted() -> None:
+    """Two stores behind one address: one has scraped sooner than its time says, or the other's scrape took a moment longer."""
+    table = Table(server_side=True)
+    table.read(1, {"a": shown(1, 90_000)}, {"b": shown(1, 28_000, 1_500)})
+    assert counts(table.read(2, {"a": shown(2, 90_100)}, {"b": shown(2, 28_030, 1_501)})) == ((100, 0), (31, 1))
+    sooner = table.read(3, {"a": shown(3, 90_200)}, {"b": shown(3, 28_020, 1_500)})
+    assert sooner.gap == "canary: no new scrape of b yet"
+    assert counts(table.read(4, {"a": shown(4, 90_300)}, {"b": shown(4, 28_090, 1_502)})) == ((200, 0), (61, 1))
+
+
+def test_histograms_that_fell_a_little_were_read_before_and_their_history_is_no_latency() -> None:
+    table = Table(server_side=True)
+    table.read(1, {"a": shown(1, 900, latency=(0, 900, 900))}, {"b": shown(1, 300, latency=(0, 300, 300))})
+    two = table.read(2, {"a": shown(2, 910, latency=(0, 910, 910))}, {"b": shown(2, 305, latency=(0, 305, 305))})
+    assert latencies(two) == ((0, 10, 0), (0, 5, 0))
+    sooner = table.read(3, {"a": shown(3, 920, latency=(0, 920, 920))}, {"b": shown(3, 310, latency=(0, 303, 303))})
+    assert (counts(sooner), latencies(sooner)) == (((10, 0), (5, 0)), None)
+    after = table.read(4, {"a": shown(4, 930, latency=(0, 930, 930))}, {"b": shown(4, 315, latency=(0, 315, 315))})
+    assert latencies(after) == ((0, 20, 0), (0, 10, 0))
+
+
 def test_a_series_that_comes_back_without_a_restart_is_not_counted_twice() -> None:
     table = Table()
     table.one(1, shown(1, 100, 10), shown(1, 100, 10))

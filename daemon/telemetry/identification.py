@@ -8,7 +8,7 @@ What is asked for may be more than what is known: arms that are told pod by pod 
 has the same length for one pod and for a thousand.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import assert_never
@@ -17,7 +17,7 @@ import msgspec
 
 from daemon.armpods import ArmPod, ArmPods, PodsByArm
 from daemon.model import ArmSpec, Release
-from daemon.telemetry.schema import ArmLabels, PodLabel, Selector, View, selectors
+from daemon.telemetry.schema import ArmLabels, PodLabel, Selector, View
 
 _SHOWN = 3
 NO_POD = "no pod is behind it"
@@ -81,7 +81,7 @@ def _guess(arms: ArmLabels, release: Release) -> str:
         for arm in (release.baseline, release.canary)
         if arm.subset is not None
         and "subset" in arms.instead
-        and not selectors(arms, msgspec.structs.replace(arm, subset=None), release)
+        and not named_selectors(arms, msgspec.structs.replace(arm, subset=None), release)
     ]
     if not guessed:
         return ""
@@ -89,7 +89,7 @@ def _guess(arms: ArmLabels, release: Release) -> str:
 
 
 def _by_name(arms: ArmLabels, release: Release, *, dialect: str, note: str = "") -> KnownArms | str:
-    baseline, canary = (selectors(arms, arm, release) for arm in (release.baseline, release.canary))
+    baseline, canary = (named_selectors(arms, arm, release) for arm in (release.baseline, release.canary))
     if not baseline or not canary:
         name = "canary" if baseline else "baseline"
         fields = ", ".join(field for field, _ in arms.whose)
@@ -121,12 +121,12 @@ def _by_pods(arms: ArmLabels, pods: PodsByArm, *, dialect: str) -> KnownArms | s
     baseline, canary = separate
     for level in range(1, len(arms.pods) + 1):
         labels = arms.pods[level - 1 : level] if arms.pods[level - 1].alone else arms.pods[:level]
-        one, other = (_selectors(arms, labels, arm) for arm in (baseline, canary))
+        one, other = (_pod_selectors(arms, labels, arm) for arm in (baseline, canary))
         if one and other and one.isdisjoint(other):
             coarse = arms.pods[:1] if arms.pods[level - 1].alone else labels
             return KnownArms(
-                baseline=_known(one, _selectors(arms, coarse, baseline)),
-                canary=_known(other, _selectors(arms, coarse, canary)),
+                baseline=_known(one, _pod_selectors(arms, coarse, baseline)),
+                canary=_known(other, _pod_selectors(arms, coarse, canary)),
                 by=tuple(label.label for label in labels),
             )
     return _by_service(arms, pods) or _alike(arms, [*baseline, *canary], dialect=dialect)
@@ -154,13 +154,13 @@ def _of_one(arms: ArmLabels, canary: ArmPods) -> KnownArms | None:
     """The canary by the first labels that its pods have; null where they have none, or there are none."""
     for level in range(1, len(arms.pods) + 1):
         labels = arms.pods[level - 1 : level] if arms.pods[level - 1].alone else arms.pods[:level]
-        if found := _selectors(arms, labels, canary.pods or ()):
+        if found := _pod_selectors(arms, labels, canary.pods or ()):
             nobody = KnownArm(series=(), asked=())
             return KnownArms(baseline=nobody, canary=_known(found, found), by=tuple(label.label for label in labels))
     return None
 
 
-def _selectors(arms: ArmLabels, labels: Sequence[PodLabel], pods: Iterable[ArmPod]) -> frozenset[Selector]:
+def _pod_selectors(arms: ArmLabels, labels: Sequence[PodLabel], pods: Iterable[ArmPod]) -> frozenset[Selector]:
     """What the series of these pods have in these labels; none where a pod has nothing to be known by."""
     found = set()
     for pod in pods:
@@ -220,3 +220,23 @@ def _alike(arms: ArmLabels, pods: Sequence[ArmPod], *, dialect: str) -> str:
 
 def _labels(known: Iterable[Selector]) -> tuple[str, ...]:
     return tuple(sorted({label for selector in known for label, _ in selector}))
+
+
+def named_selectors(arms: ArmLabels, arm: ArmSpec, release: Release) -> tuple[Selector, ...]:
+    """The labels by which the arm's series are known, any of them; none when nothing that the arm names stands in this view."""
+    either, named = next(((labels, name) for field, labels in arms.whose if (name := getattr(arm, field)) is not None), ((), ""))
+    wanted = {label: arm.labels[key] for key, label in arms.pod_labels.items() if key in arm.labels}
+    wanted |= _named(arms.also, arm)
+    if not either and not wanted:
+        wanted = _named(arms.instead, arm)
+    if not either and not wanted:
+        return ()
+    if not either and arms.service is not None:
+        wanted[arms.service] = release.service
+    if arms.namespace is not None:
+        wanted[arms.namespace] = release.namespace
+    return tuple([tuple(sorted({label: named, **wanted}.items())) for label in either]) or (tuple(sorted(wanted.items())),)
+
+
+def _named(fields: Mapping[str, str], arm: ArmSpec) -> dict[str, str]:
+    return {label: value for name, label in fields.items() if (value := getattr(arm, name)) is not None}

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Literal, assert_never
 
-from daemon.model import ArmSpec, Protocol, Release
+from daemon.model import Protocol
 
 Selector = tuple[tuple[str, str], ...]
 """Labels and the values they must have, sorted by label: how the series of one arm are known."""
@@ -386,23 +386,3 @@ def holds(test: Test, labels: Mapping[str, str]) -> bool:
             return re.fullmatch(test.pattern, value) is not None
         case _:
             assert_never(test)
-
-
-def selectors(arms: ArmLabels, arm: ArmSpec, release: Release) -> tuple[Selector, ...]:
-    """The labels by which the arm's series are known, any of them; none when nothing that the arm names stands in this view."""
-    either, named = next(((labels, name) for field, labels in arms.whose if (name := getattr(arm, field)) is not None), ((), ""))
-    wanted = {label: arm.labels[key] for key, label in arms.pod_labels.items() if key in arm.labels}
-    wanted |= _named(arms.also, arm)
-    if not either and not wanted:
-        wanted = _named(arms.instead, arm)
-    if not either and not wanted:
-        return ()
-    if not either and arms.service is not None:
-        wanted[arms.service] = release.service
-    if arms.namespace is not None:
-        wanted[arms.namespace] = release.namespace
-    return tuple([tuple(sorted({label: named, **wanted}.items())) for label in either]) or (tuple(sorted(wanted.items())),)
-
-
-def _named(fields: Mapping[str, str], arm: ArmSpec) -> dict[str, str]:
-    return {label: value for name, label in fields.items() if (value := getattr(arm, name)) is not None}

@@ -8,7 +8,8 @@ from daemon.meshes.envoy.telemetry import SCHEMA as ENVOY
 from daemon.meshes.istio.telemetry import SCHEMA as ISTIO
 from daemon.meshes.registry import schemas
 from daemon.model import ArmSpec, Release
-from daemon.telemetry.schema import Schema, selectors
+from daemon.telemetry.identification import named_selectors
+from daemon.telemetry.schema import Schema
 
 
 def release(arm: ArmSpec) -> Release:
@@ -34,21 +35,21 @@ def release(arm: ArmSpec) -> Release:
     ],
 )
 def test_istio_arms_are_known_by_what_they_name(arm: ArmSpec, expected: dict[str, str]) -> None:
-    (found,) = selectors(ISTIO.views[0].arms, arm, release(arm))
+    (found,) = named_selectors(ISTIO.views[0].arms, arm, release(arm))
     assert dict(found) == {**expected, "destination_workload_namespace": "shop"}
     assert [label for label, _ in found] == sorted(label for label, _ in found)
 
 
 def test_an_arm_that_names_nothing_this_telemetry_carries_cannot_be_known() -> None:
     arm = ArmSpec(labels={"track": "canary"})
-    assert selectors(ISTIO.views[0].arms, arm, release(arm)) == ()
+    assert named_selectors(ISTIO.views[0].arms, arm, release(arm)) == ()
     arm = ArmSpec(workload="reviews-v2", version="v2", subset="v2")
-    assert selectors(ENVOY.views[0].arms, arm, release(arm)) == ()
+    assert named_selectors(ENVOY.views[0].arms, arm, release(arm)) == ()
 
 
 def test_envoy_arms_are_clusters() -> None:
     arm = ArmSpec(service="reviews-v2", version="v2")
-    assert selectors(ENVOY.views[0].arms, arm, release(arm)) == ((("envoy_cluster_name", "reviews-v2"),),)
+    assert named_selectors(ENVOY.views[0].arms, arm, release(arm)) == ((("envoy_cluster_name", "reviews-v2"),),)
 
 
 def test_the_counter_that_forgets_what_envoy_failed_itself_is_never_asked_for() -> None:

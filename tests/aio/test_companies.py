@@ -82,6 +82,17 @@ async def test_a_large_group_goes_in_several_companies_by_turns_with_the_others(
     await asyncio.gather(*tasks)
 
 
+async def test_a_company_is_filled_up_with_no_more_of_the_next_group_than_it_has_room_for() -> None:
+    walk = Walk(Companies(at_once=1, least=3, most=4))
+    tasks = walk.send("a1", "a2", "b1", "b2", "b3")
+    await turns()
+    assert walk.inside == ["a1", "a2", "b1", "b2"]
+    await walk.release()
+    assert walk.inside == ["b3"]
+    walk.open.set()
+    await asyncio.gather(*tasks)
+
+
 async def test_a_large_group_that_keeps_coming_back_keeps_nobody_waiting_for_ever() -> None:
     walk = Walk(Companies(at_once=1, least=1, most=2))
     tasks = walk.send("a1", "a2", "a3", "a4", "a5")

@@ -41,7 +41,7 @@ bench: $(VENV)/.dev
 
 # Some eight minutes. `make survival KILLS=1000`: an hour; SEED=... as an earlier run was struck.
 survival: $(VENV)/.dev
-	$(BIN)/python -m tests.survival $(ARRANGEMENTS:%=--arrangement %) $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED)) $(if $(REPLICAS),--replicas $(REPLICAS)) $(if $(STEADY_CLOCKS),--steady-clocks)
+	$(BIN)/python -m tests.survival $(ARRANGEMENTS:%=--arrangement %) $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED)) $(if $(REPLICAS),--replicas $(REPLICAS)) $(if $(STEADY_CLOCKS),--steady-clocks) $(if $(SAMPLERS),--samplers)
 
 # About an hour of two cores the first time (CALIBRATION="--processes 2"); then only what a change of the judge has made stale.
 # CALIBRATION=--quick: two minutes. CALIBRATION="--only REGEX --n 300": some rows, printed and written to no page.

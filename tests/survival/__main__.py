@@ -33,7 +33,7 @@ from tests.survival.books import Books, Replay, faults
 from tests.survival.flow import Flow, insist
 from tests.survival.mayhem import WEIGHTS, Strike, strikes
 from tests.survival.place import ARRANGEMENTS, Arrangement, Place, place
-from tests.survival.victims import Daemon, Victim, send, urls
+from tests.survival.victims import Daemon, Sampler, Victim, send, urls
 
 KILLS = 60
 """Strikes of the short setting, in all."""
@@ -55,7 +55,7 @@ async def strike(one: Strike, here: Place, hanging: asyncio.TaskGroup) -> None:
         await _ready(here)
     await asyncio.sleep(one.after_seconds)
     names = ("broker", "daemon") if one.victim == "both" else (one.victim,)
-    there = {**here.victims, "daemon": daemon, "broker": here.brokers[one.broker]}
+    there = {**here.victims, "daemon": daemon, "sampler": Sampler(daemon=daemon), "broker": here.brokers[one.broker]}
     struck = [there[name] for name in names]
     match one.how:
         case "jump":
@@ -95,7 +95,7 @@ async def _jump(one: Strike, daemon: Daemon) -> None:
 
 async def mayhem(here: Place, *, seed: str, number: int, done: Counter[str]) -> None:
     """So many strikes, one after the other."""
-    there = {"daemon", "broker", "both", *here.victims}
+    there = {"daemon", "broker", "both", *here.victims, *(["sampler"] if here.have_samplers else [])}
     victims = frozenset(
         (victim, how) for victim, how in WEIGHTS if victim in there and (how != "jump" or here.daemons[0].clock is not None)
     )
@@ -109,14 +109,22 @@ async def mayhem(here: Place, *, seed: str, number: int, done: Counter[str]) -> 
 
 
 async def run(
-    folder: Path, arrangement: Arrangement, *, replicas: int, seed: str, number: int, clocks: Path | None, done: Counter[str]
+    folder: Path,
+    arrangement: Arrangement,
+    *,
+    replicas: int,
+    seed: str,
+    number: int,
+    clocks: Path | None,
+    with_samplers: bool,
+    done: Counter[str],
 ) -> list[str]:
     """One arrangement, from its start to its books; gives what is wrong."""
     print(f"{arrangement}: {number} strikes, seed {seed}", flush=True)
     began = time.monotonic()
     over, end = asyncio.Event(), asyncio.Event()
     async with (
-        place(folder, arrangement, replicas=replicas, clock_library=clocks) as here,
+        place(folder, arrangement, replicas=replicas, clock_library=clocks, with_samplers=with_samplers) as here,
         asyncio.TaskGroup() as group,
     ):
         flow = Flow(daemons=here.daemons, brokers=here.brokers, seed=seed)
@@ -213,6 +221,7 @@ def main() -> int:
     parser.add_argument("--seed", default=secrets.token_hex(4), help="strike as this seed did (default: another each time)")
     parser.add_argument("--replicas", type=int, default=REPLICAS, help="daemons where there are several (default %(default)s)")
     parser.add_argument("--steady-clocks", action="store_true", help="no clock jumps")
+    parser.add_argument("--samplers", action="store_true", help="read Prometheus in processes beside the daemons, and strike those")
     parser.add_argument("--arrangement", choices=get_args(Arrangement), action="append", help="only this one")
     options = parser.parse_args()
     clocks = None if options.steady_clocks else clock_library()
@@ -234,6 +243,7 @@ def main() -> int:
                 seed=options.seed,
                 number=number,
                 clocks=clocks,
+                with_samplers=options.samplers,
                 done=done,
             )
         )

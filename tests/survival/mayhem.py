@@ -21,8 +21,13 @@ WEIGHTS: Final[Mapping[tuple[str, How], float]] = {
     ("both", "kill"): 2.0,
     ("api server", "kill"): 3.0,
     ("api server", "hang"): 2.0,
+    ("sampler", "kill"): 3.0,
+    ("sampler", "hang"): 2.0,
 }
 """How often each, against the others. ``both``: daemon and broker at once, as when a node dies."""
+
+OF_DAEMONS: Final = frozenset({"daemon", "both", "sampler"})
+"""Victims of which each of several daemons has its own."""
 
 MEAN_SECONDS = 3.0
 """Between two strikes."""
@@ -87,7 +92,7 @@ def strikes(seed: str, *, victims: frozenset[tuple[str, How]], daemons: int = 1,
         if how == "kill":
             seconds = dice.choice((0.0, seconds))
         off = jump if how == "jump" else 0.0
-        which = dice.randrange(daemons) if daemons > 1 and victim in {"daemon", "both"} else 0
+        which = dice.randrange(daemons) if daemons > 1 and victim in OF_DAEMONS else 0
         broker = dice.randrange(brokers) if brokers > 1 and victim in {"broker", "both"} else 0
         yield Strike(
             victim=victim,

@@ -38,17 +38,25 @@ ISTIO_PER_SECOND = 100.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """All of it. ``victims``: who else can be struck than daemons and brokers."""
+    """All of it. ``victims``: who else can be struck than daemons, their samplers and brokers."""
 
     services: tuple[Service, ...]
     daemons: tuple[Daemon, ...]
     brokers: tuple[OwnBroker, ...] | tuple[SharedBroker, ...]
     victims: dict[str, Victim]
+    have_samplers: bool
 
 
 @asynccontextmanager
-async def place(folder: Path, arrangement: Arrangement, *, replicas: int, clock_library: Path | None) -> AsyncIterator[Place]:
-    """Run it, all but the daemons. ``clock_library``: what can give a daemon another time of day."""
+async def place(
+    folder: Path, arrangement: Arrangement, *, replicas: int, clock_library: Path | None, with_samplers: bool
+) -> AsyncIterator[Place]:
+    """Run it, all but the daemons.
+
+    Args:
+        clock_library: what can give a daemon another time of day.
+        with_samplers: have Prometheus' answers read in a process beside each daemon, where there is one.
+    """
     async with AsyncExitStack() as stack:
         behind: Edge = await stack.enter_async_context(edge(folder))
         services: list[Service] = [*behind.services]
@@ -69,7 +77,8 @@ async def place(folder: Path, arrangement: Arrangement, *, replicas: int, clock_
             victims["api server"] = struck
             more = {"kubernetes": {"auth": "kubeconfig", "kubeconfig": str(world.kubeconfig)}}
             store = {"kind": "prometheus", "url": world.prometheus_url, "dialect": "istio", "tick_seconds": 3.0}
-            telemetry["mesh"] = {**store, "timeout_seconds": 2.9}
+            process = "own" if with_samplers else "shared"
+            telemetry["mesh"] = {**store, "timeout_seconds": 2.9, "process": process}
             meshes["istio"] = {"kind": "istio", "telemetry": "mesh"}
         settings = {
             "cluster": CLUSTER,
@@ -87,7 +96,13 @@ async def place(folder: Path, arrangement: Arrangement, *, replicas: int, clock_
             _daemon(folder / f"daemon-{at + 1}", settings, port=port, clock_library=clock_library)
             for at, port in enumerate(free_ports(number))
         )
-        yield Place(services=tuple(services), daemons=daemons, brokers=brokers, victims=victims)
+        yield Place(
+            services=tuple(services),
+            daemons=daemons,
+            brokers=brokers,
+            victims=victims,
+            have_samplers=with_samplers and "mesh" in telemetry,
+        )
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 from itertools import islice
 
-from tests.survival.mayhem import WEIGHTS, How, strikes
+from tests.survival.mayhem import OF_DAEMONS, WEIGHTS, How, strikes
 
 ALL = frozenset(WEIGHTS)
 
@@ -23,14 +23,15 @@ def test_a_strike_is_said_in_words() -> None:
     said = {str(one).split(" of ")[0].split(" for ")[0] for one in islice(strikes("1", victims=ALL), 500)}
     assert said == {
         *("kill -9", "the clock", "daemon is told to end"),
-        *("daemon hangs", "broker hangs", "api server hangs"),
+        *("daemon hangs", "broker hangs", "api server hangs", "sampler hangs"),
     }
 
 
 def test_of_several_daemons_each_is_struck_and_told_apart() -> None:
     several = list(islice(strikes("1", victims=ALL, daemons=3), 500))
     assert {one.name for one in several if one.victim == "daemon"} == {"daemon", "daemon 2", "daemon 3"}
-    assert {one.which for one in several if one.victim not in {"daemon", "both"}} == {0}
+    assert {one.name for one in several if one.victim == "sampler"} == {"sampler", "sampler 2", "sampler 3"}
+    assert {one.which for one in several if one.victim not in OF_DAEMONS} == {0}
     assert any(str(one) == "daemon 2 is told to end" for one in several)
 
 

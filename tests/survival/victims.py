@@ -120,6 +120,26 @@ class Daemon(DaemonApi):
             self.clock.be_off(seconds)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sampler:
+    """The process in which a daemon has its telemetry read; that starts it, and starts it again."""
+
+    daemon: Daemon
+
+    @property
+    def pid(self) -> int | None:
+        """A child of the daemon's."""
+        of = self.daemon.pid
+        with suppress(OSError):  # either may end meanwhile
+            for child_pid in Path(f"/proc/{of}/task/{of}/children").read_text().split():
+                if b"daemon.sampler" in Path(f"/proc/{child_pid}/cmdline").read_bytes():
+                    return int(child_pid)
+        return None
+
+    async def back(self) -> None:
+        """The daemon sees to it."""
+
+
 @dataclass(kw_only=True)
 class OwnBroker:
     """The nats-server that the daemon starts for itself, and starts again."""

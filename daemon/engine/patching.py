@@ -1,5 +1,9 @@
-"""Trying a patch: which failures are worth another try and how soon, and what was written over all tries."""
+"""Trying a patch: which failures are worth another try and how soon, and what was written over all tries.
 
+All tries may take a minute, in which a bad canary serves: that the first did not get through is said at once, and not at their end.
+"""
+
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -13,6 +17,8 @@ from daemon.errors import Conflict, Throttled, TransientError, VerdictdError
 from daemon.model import Release
 from daemon.placement import ObjectName, PatchedObject, PatchReceipt
 from daemon.ports.routing import TrafficRouter
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -42,15 +48,21 @@ class Tries:
     async def patch(self, router: TrafficRouter, release: Release, *, located: str) -> Patched:
         """Try until all is written, or what is left is sure to fail, or it was tried ``limits.revert_attempts`` times."""
         written: dict[tuple[ObjectName, str], PatchedObject] = {}
-        attempts = 0
+        attempts, is_told = 0, False
 
         async def attempt() -> PatchReceipt:
-            nonlocal attempts
+            nonlocal attempts, is_told
             attempts += 1
-            receipt = await router.revert(release, located=located)
-            written.update({_which(part): part for part in receipt.parts if part.failure is None})
-            if receipt.failure is not None:
-                raise receipt.failure
+            try:
+                receipt = await router.revert(release, located=located)
+                written.update({_which(part): part for part in receipt.parts if part.failure is None})
+                if receipt.failure is not None:
+                    raise receipt.failure
+            except TransientError as error:
+                if not (is_told or (isinstance(error, Conflict) and attempts <= _FREE_CONFLICTS)):
+                    is_told = True
+                    log.warning("the revert does not get through, it is tried again", extra={"reason": str(error)})
+                raise
             return receipt
 
         last = await self.several(attempt)

@@ -96,6 +96,24 @@ async def test_conflicts_without_end_are_slowed_down_and_bounded(clock: HandCloc
     assert "changed" in outcome.reason
 
 
+@pytest.mark.parametrize(
+    ("patches", "told"),
+    [
+        ([Unavailable("503"), TimedOut("slow"), True], ["503"]),
+        ([Conflict("changed"), Conflict("changed"), True], []),
+        ([Conflict("changed")] * 4, ["changed"]),
+        ([Conflict("changed"), TimedOut("slow"), True], ["slow"]),
+        ([True], []),
+    ],
+)
+async def test_a_revert_that_does_not_get_through_is_said_at_once_and_not_at_its_end(
+    clock: HandClock, caplog: pytest.LogCaptureFixture, patches: list[bool | VerdictdError], told: list[str]
+) -> None:
+    await run(FakeRouter(clock, patches=patches))
+    said = [one for one in caplog.records if one.message == "the revert does not get through, it is tried again"]
+    assert [vars(one)["reason"] for one in said] == told
+
+
 @pytest.mark.parametrize(("asked", "waited"), [(0.3, 0.3), (3600.0, 5.0), (-1.0, 0.0)])
 async def test_a_throttling_server_is_given_the_time_it_asks_for_within_bounds(
     clock: HandClock, asked: float, waited: float

@@ -20,7 +20,7 @@ from daemon import stored
 from daemon.aio.backoff import pauses
 from daemon.aio.clock import Clock
 from daemon.aio.tasks import TaskGroup
-from daemon.engine import auditing, deciding, freezing, lifecycle, takenback
+from daemon.engine import auditing, deciding, editing, freezing, lifecycle, takenback
 from daemon.engine.afterwards import Afterwards, by_hand
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.fanout import Clusters, FanOut
@@ -251,20 +251,16 @@ class Completion:
             self._put(takenback.settled(self._current(session), intents))
 
         asked_at = self._clock.monotonic()
-        # What was intended by an earlier process may have been done; what is intended here may not, before it is allowed.
-        has_begun = bool(session.intents or session.undos)
+        has_begun = bool(session.undos)
 
         async def hindered() -> str | None:
             """What was said before it begins, or while it waited for its turn; not of what has begun, also in another cluster."""
-            if has_begun:
+            nonlocal has_begun
+            if has_begun or (why := await self._said_against(session, asked_at=asked_at)) is None:
                 return None
-            if self._tenure.is_shared and self._clock.monotonic() - asked_at > _ASKED_LATELY_SECONDS:
-                await self._follow_freezes()
-            current = self._current(session)
-            if current.superseded_by is not None:
-                return f"release {current.superseded_by} is newer, and its canary may be behind the same names"
-            freeze = self._frozen(current, has_begun=False)
-            return None if freeze is None else freezing.words(freeze)
+            # What was intended by an earlier process may have been done; what is intended here may not, before it is allowed.
+            has_begun = await self._may_be_in_force(session)
+            return None if has_begun else why
 
         is_old = False
 
@@ -276,7 +272,8 @@ class Completion:
             if is_old:
                 await self._follow_freezes()
                 # In another stage what was intended was only that.
-                begun_before = bool(session.undos or (session.stage is Stage.REVERTING and session.intents))
+                is_intended = session.stage is Stage.REVERTING and await self._may_be_in_force(session)
+                begun_before = bool(session.undos) or is_intended
                 if (freeze := self._frozen(session, has_begun=begun_before)) is not None:
                     raise Blocked(freezing.words(freeze))
             has_begun = True
@@ -290,6 +287,21 @@ class Completion:
             settled=settled,
             intents=self._current(session).intents,
         )
+
+    async def _said_against(self, session: Session, *, asked_at: float) -> str | None:
+        """Why a revert is not to begin; what other replicas say of it is asked anew where that was long ago."""
+        if self._tenure.is_shared and self._clock.monotonic() - asked_at > _ASKED_LATELY_SECONDS:
+            await self._follow_freezes()
+        current = self._current(session)
+        if current.superseded_by is not None:
+            return f"release {current.superseded_by} is newer, and its canary may be behind the same names"
+        freeze = self._frozen(current, has_begun=False)
+        return None if freeze is None else freezing.words(freeze)
+
+    async def _may_be_in_force(self, session: Session) -> bool:
+        """Whether any of what an earlier process was about to write stands in the routes; also where that cannot be seen."""
+        found = await editing.plan_restore(self._clusters(session), session.intents)
+        return any(one.values if one.failure is None else not isinstance(one.failure, Refused) for one in found)
 
     async def _end(self, session: Session) -> None:
         """Nothing is left to do: the record is kept, then the release's state and its telemetry's memory go."""

@@ -9,6 +9,7 @@ import pytest
 from daemon.engine.containedrouter import ContainedRouter
 from daemon.engine.takenback import UndoLog
 from daemon.errors import Forbidden, TimedOut, Unavailable, VerdictdError
+from daemon.interventions import Freeze
 from daemon.model import Action, Outcome, Record, Release
 from daemon.placement import PatchReceipt, PlannedObject, Undo
 from tests.hand.editing import EditingRouter, undo
@@ -110,6 +111,36 @@ async def test_after_a_crash_beside_the_patch_the_next_daemon_knows_how_to_undo_
     async with running(scene) as engine:
         await until(lambda: ID in scene.records.data)
     assert (router.canary_percent, undone(scene)) == (0.0, (undo(before=10.0 if meanwhile is None else meanwhile),))
+
+
+@pytest.mark.parametrize("dies", ["before", "after"])
+async def test_a_freeze_beside_a_crash_holds_a_revert_of_which_nothing_was_done_and_none_that_was(dies: str) -> None:
+    """What was about to be written is kept up to a second before it is."""
+    router = Held(dies=dies)
+    scene = Scene(router=router, telemetry=HandTelemetry([failing()]))
+    async with killed(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await router.reached.wait()
+        await engine.freeze(Freeze(by="ana", reason="migration", since=0.0))
+    assert kept(scene) == (undo(before=10.0),)
+    router.dies = ""
+    async with running(scene) as engine:
+        verdict = await verdict_of(engine)
+    is_done = dies == "after"
+    assert (verdict.action, router.canary_percent) == ((Action.REVERT, 0.0) if is_done else (Action.NONE, 10.0))
+    assert is_done or "frozen by ana: migration" in verdict.reason
+
+
+async def test_a_freeze_holds_up_no_revert_of_which_nobody_sees_whether_it_was_begun() -> None:
+    router = Held(dies="before")
+    scene = Scene(router=router, telemetry=HandTelemetry([failing()]))
+    async with killed(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await router.reached.wait()
+        await engine.freeze(Freeze(by="ana", reason="migration", since=0.0))
+    router.dies, router.failing = "", Unavailable("away")
+    async with running(scene) as engine:
+        assert (await verdict_of(engine)).action is Action.REVERT
 
 
 async def test_a_patch_whose_answer_is_lost_can_be_undone() -> None:

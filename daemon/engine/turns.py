@@ -20,8 +20,8 @@ PLACES: Final = 16
 """Two questions each keep a server of some cores busy, and fit into the connections that a client keeps open."""
 
 COMPANIES: Final = 3
-"""So many companies ask what is to be known before a patch, or have asked and wait for their turn. A listing of an API server that
-is being written to takes up to a tenth of a second: fewer keep patches waiting, and the answers of more are old when used."""
+"""So many companies ask what is to be known before a patch, or have asked and wait for their turn. With fewer
+patches wait for answers, and those of more are old when they are used. The number was not compared with others."""
 
 LEAST: Final = 8
 MOST: Final = 24

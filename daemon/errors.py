@@ -181,6 +181,10 @@ class Forbidden(PermanentError):
     """We may not do this (401, 403)."""
 
 
+class Unauthenticated(Forbidden):
+    """Nobody knows us (401): credentials that have run out are mostly renewed a moment later."""
+
+
 class Refused(PermanentError):
     """The server understood and says no."""
 

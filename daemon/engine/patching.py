@@ -13,7 +13,7 @@ import msgspec
 from config.settings import Limits
 from daemon.aio.backoff import doubled
 from daemon.aio.clock import Clock
-from daemon.errors import Conflict, Throttled, TransientError, VerdictdError
+from daemon.errors import Conflict, Throttled, TransientError, Unauthenticated, VerdictdError
 from daemon.model import Release
 from daemon.placement import ObjectName, PatchedObject, PatchReceipt
 from daemon.ports.routing import TrafficRouter
@@ -58,7 +58,7 @@ class Tries:
                 written.update({_which(part): part for part in receipt.parts if part.failure is None})
                 if receipt.failure is not None:
                     raise receipt.failure
-            except TransientError as error:
+            except (TransientError, Unauthenticated) as error:
                 if not (is_told or (isinstance(error, Conflict) and attempts <= _FREE_CONFLICTS)):
                     is_told = True
                     log.warning("the revert does not get through, it is tried again", extra={"reason": str(error)})
@@ -81,14 +81,14 @@ class Tries:
             attempt += 1
             try:
                 return await call()
-            except TransientError as error:
+            except (TransientError, Unauthenticated) as error:
                 if attempt >= self.limits.revert_attempts:
                     return error
                 await self.clock.sleep(self._retry_delay(error, attempt=attempt))
             except VerdictdError as error:
                 return error
 
-    def _retry_delay(self, error: TransientError, *, attempt: int) -> float:
+    def _retry_delay(self, error: VerdictdError, *, attempt: int) -> float:
         """A conflict means that somebody else was quicker, not that the server is in trouble: the first few cost nothing."""
         match error:
             case Conflict() if attempt <= _FREE_CONFLICTS:

@@ -28,7 +28,7 @@ from daemon.engine.reverting import Reverting
 from daemon.engine.session import Session
 from daemon.engine.state import EngineState
 from daemon.engine.weights import Weights
-from daemon.errors import NotFound, PermanentError, VerdictdError
+from daemon.errors import NotFound, PermanentError, Unauthenticated, VerdictdError
 from daemon.logs import release_bound
 from daemon.model import Stage
 from daemon.ports.routing import RouteFollower
@@ -209,7 +209,7 @@ class Supervisor:
                     raise NotFound(wrong)
             except VerdictdError as error:
                 pause = next(back_off)
-                hopeless = isinstance(error, PermanentError) and not isinstance(error, NotFound)
+                hopeless = isinstance(error, PermanentError) and not isinstance(error, NotFound | Unauthenticated)
                 if hopeless or ports.clock.monotonic() + pause >= give_up_at:
                     return deciding.not_located(self._current(session), str(error), now=ports.clock.now())
                 await ports.clock.sleep(pause)

@@ -18,6 +18,7 @@ from daemon.errors import (
     Throttled,
     TimedOut,
     TransientError,
+    Unauthenticated,
     Unavailable,
     VerdictdError,
 )
@@ -32,7 +33,7 @@ class Expired(TransientError):
 
 
 _MEANINGS: Mapping[int, type[VerdictdError]] = {
-    401: Forbidden,
+    401: Unauthenticated,
     403: Forbidden,
     404: NotFound,
     408: TimedOut,

@@ -15,11 +15,12 @@ from daemon.engine.admission import admitted
 from daemon.engine.dependencies import Mesh, MeshCluster, Ports
 from daemon.engine.keptforms import decode_record
 from daemon.engine.supervisor import LOCATED_WITHIN_SECONDS
-from daemon.errors import Conflict, InvalidEvent, InvalidInput, NotFound, Refused, Unavailable, VerdictdError
+from daemon.errors import Conflict, InvalidEvent, InvalidInput, NotFound, Refused, Unauthenticated, Unavailable, VerdictdError
 from daemon.events.verdicts import verdict_event
 from daemon.interventions import Command
 from daemon.measurements import Reading, Watch
 from daemon.model import Action, Outcome, Record, Release, Stage, Verdict
+from daemon.placement import Placement
 from tests.engine.test_gitsources import SOURCE, HandGit, Marked
 from tests.hand.clock import LoopTime
 from tests.hand.ports import HandAnnouncement, HandTelemetry, MuteRouter, Scene, killed, running, until, verdict_of
@@ -110,14 +111,21 @@ async def test_arms_that_cannot_be_found_are_inconclusive_and_nothing_is_patched
     assert scene.router.patches == 0
 
 
-@pytest.mark.parametrize("error", [NotFound("no subset v1"), InvalidInput("the same pods", path="$.canary")])
+@pytest.mark.parametrize(
+    "error", [NotFound("no subset v1"), InvalidInput("the same pods", path="$.canary"), Unauthenticated("a token that is renewed")]
+)
 async def test_arms_that_come_after_their_event_are_waited_for(error: VerdictdError) -> None:
     """A controller writes the canary's subset, or applies the rule, a moment after the pipeline has announced it."""
     scene = Scene(telemetry=HandTelemetry([failing()]))
-    scene.router.missing = error
+    locate = scene.router.locate
+
+    async def not_yet(_release: Release) -> Placement:
+        scene.router.locate = locate  # type: ignore[method-assign]  # the next one finds it
+        raise error
+
+    scene.router.locate = not_yet  # type: ignore[method-assign,assignment]  # fails once
     async with running(scene) as engine:
         await engine.submit(RELEASE, release_id=ID)
-        scene.router.missing = None
         verdict = await verdict_of(engine)
         record = await engine.record(ID)
     assert verdict.action is Action.REVERT

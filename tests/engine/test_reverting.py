@@ -8,7 +8,18 @@ from hypothesis import strategies as st
 from config.settings import Limits
 from daemon.engine import reverting
 from daemon.engine.reverting import Reverting, RevertOutcome
-from daemon.errors import Blocked, Conflict, Forbidden, NotFound, Refused, Throttled, TimedOut, Unavailable, VerdictdError
+from daemon.errors import (
+    Blocked,
+    Conflict,
+    Forbidden,
+    NotFound,
+    Refused,
+    Throttled,
+    TimedOut,
+    Unauthenticated,
+    Unavailable,
+    VerdictdError,
+)
 from daemon.model import Action, ArmSpec, Release, TimedStep
 from daemon.placement import PatchReceipt, Undo
 from tests.hand.clock import HandClock
@@ -127,6 +138,15 @@ async def test_transient_errors_back_off_growing(clock: HandClock) -> None:
     outcome = await run(FakeRouter(clock, patches=[Unavailable("500"), TimedOut("slow"), Unavailable("500"), True]))
     assert outcome.action is Action.REVERT
     assert clock.slept == pytest.approx([0.0375, 0.075, 0.15])
+
+
+async def test_who_is_not_known_tries_again_since_credentials_are_renewed_and_is_forbidden_in_the_end(clock: HandClock) -> None:
+    unknown = Unauthenticated("401")
+    limits = msgspec.structs.replace(LIMITS, revert_attempts=10)
+    assert (await run(FakeRouter(clock, patches=[*[unknown] * 9, True]), limits=limits)).action is Action.REVERT
+    assert sum(clock.slept) > 5.0, "a token is written a little late"
+    outcome = await run(FakeRouter(clock, patches=[unknown]), limits=limits)
+    assert (outcome.action, outcome.attempts, outcome.is_forbidden) == (Action.FAILED, 10, True)
 
 
 @pytest.mark.parametrize("error", [Forbidden("no"), NotFound("gone"), Refused("422")])

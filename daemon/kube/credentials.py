@@ -1,7 +1,7 @@
 """A way to the API server that is open when it is needed, with credentials that are renewed when they have run out.
 
 It connects at the first request. An answer of 401 means that nothing was done, and so does a certificate of an authority that we do
-not know: the credentials, the authority's certificate among them, are read anew, at most once in ten seconds, and the request is
+not know: the credentials, the authority's certificate among them, are read anew, at most once in three seconds, and the request is
 sent a second time. Whatever else is answered goes to whoever asked.
 """
 
@@ -16,7 +16,8 @@ from daemon.kube.transport import Transport, Untrusted, connect
 
 Query = Sequence[tuple[str, str]]
 
-_RENEW_SECONDS = 10.0
+_RENEW_SECONDS = 3.0
+"""All tries of a revert take some nine: a token that is renewed meanwhile is to be read while there is one left."""
 # Importing a library, and asking a plug-in for credentials, which may go over the network.
 _CONNECT_SECONDS = 30.0
 

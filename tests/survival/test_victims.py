@@ -1,11 +1,13 @@
 """An end of the daemon that nobody brought about is a fault, and one that its broker brought about is none."""
 
+import asyncio
 import signal
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.survival.victims import Daemon
+from tests.survival.victims import Daemon, Sampler
 
 MISSED = '{"event":"cannot run","reason":"NATS at nats://127.0.0.1:1 did not answer within 10 s ()"}\n'
 
@@ -41,3 +43,26 @@ def test_what_a_log_calls_an_error_is_a_fault_once_and_that_a_start_ended_is_not
     )
     said = ("Traceback (most recent call last):", "a tick failed")
     assert daemon.complaints() == [f"the daemon says an error: {event}, see {log}" for event in said]
+
+
+PARENT = """
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()", *sys.argv[1:]], stdin=subprocess.PIPE)
+print(child.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="whose child a process is is read from /proc")
+@pytest.mark.parametrize("name", ["daemon.sampler", "nats-server"])
+async def test_a_sampler_is_the_child_of_its_daemon_that_is_called_so(tmp_path: Path, name: str) -> None:
+    daemon = Daemon(port=1, folder=tmp_path, settings={})
+    assert Sampler(daemon=daemon).pid is None
+    daemon._process = process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PARENT, name, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    child_pid = int(await process.stdout.readline())
+    assert Sampler(daemon=daemon).pid == (child_pid if name == "daemon.sampler" else None)
+    await process.communicate(b"")
+    assert Sampler(daemon=daemon).pid is None

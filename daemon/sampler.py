@@ -20,7 +20,7 @@ from daemon.telemetry.factory import telemetry_from
 
 ARGV: Final = (sys.executable, "-m", "daemon.sampler")
 """Who starts one adds the number."""
-log = logging.getLogger(__name__)
+log = logging.getLogger("daemon.sampler")  # it runs as __main__
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ that says why, and its counting begins anew then, as after a start of the daemon
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Final, Self
 
 from daemon.aio.clock import Clock
@@ -47,7 +48,7 @@ class SampledApart(Telling):
         self._failure: str | None = None
         self._sampler: Sampler | None = None
         self._sent: dict[str, Watch] = {}
-        self._forgotten: list[str] = []
+        self._forgotten: set[str] = set()
 
     async def __aenter__(self) -> Self:
         """Nothing is started before somebody asks."""
@@ -70,7 +71,8 @@ class SampledApart(Telling):
     @property
     def pid(self) -> int | None:
         """The sampler's process id; null while there is none."""
-        return None if self._sampler is None else self._sampler.pid
+        sampler = self._sampler  # who writes metrics asks from another thread
+        return None if sampler is None else sampler.pid
 
     async def read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
         """See ``Telemetry``."""
@@ -90,17 +92,18 @@ class SampledApart(Telling):
         return readings
 
     def forget(self, release_id: str) -> None:
-        """See ``Telemetry``."""
-        if self._sent.pop(release_id, None) is not None:
-            self._forgotten.append(release_id)
+        """See ``Telemetry``. Said at the next reading, also of one that is not watched any more: the sampler remembers it."""
+        self._forgotten.add(release_id)
 
     async def _asked(self, watches: Sequence[Watch]) -> dict[str, Reading]:
+        # Those that are forgotten from here on may be among ``watches``, and are told after these.
+        forgotten, self._forgotten = self._forgotten, set()
         if self._sampler is None:
-            self._sent, self._forgotten = {}, []
+            self._sent, forgotten = {}, set()
             self._sampler = await self._start()
             self.starts += 1
         line = self._sampler.line
-        await self._tell(watches)
+        await self._tell(watches, forgotten=forgotten)
         await line.say(Read())
         found: dict[str, Reading] = {}
         while True:
@@ -115,12 +118,12 @@ class SampledApart(Telling):
                 case word:
                     raise ValueError(f"it says {type(word).__name__}")
 
-    async def _tell(self, watches: Sequence[Watch]) -> None:
+    async def _tell(self, watches: Sequence[Watch], *, forgotten: AbstractSet[str]) -> None:
         """What has changed since it was last told."""
         assert self._sampler is not None  # only somebody who is there is told
         line, sent = self._sampler.line, self._sent
-        forgotten, self._forgotten = self._forgotten, []
         for release_id in forgotten:
+            sent.pop(release_id, None)
             await line.say(Forget(release_id))
         # Who looks at a release's pods makes the same value anew.
         changed = [watch for watch in watches if (known := sent.get(watch.release_id)) is not watch and known != watch]

@@ -146,9 +146,40 @@ async def test_only_what_has_changed_of_the_watches_is_said_again(monkeypatch: p
         telemetry.forget("web-1")
         await telemetry.read([])
     assert told.asked == [[one, two], [one, two], [looked, two], [looked, two], [looked], []]
-    assert told.forgotten == ["web-1"], "the other one was not watched any more"
+    assert sorted(told.forgotten) == ["web-1", "web-2"], "also the one that was not watched any more: it is remembered there"
     changes = [[one.release_id for one in word.watches] for word in said if isinstance(word, Watching) and word.watches]
     assert changes == [["web-1", "web-2"], ["web-1"]]
+
+
+async def test_one_that_ends_while_a_sampler_is_started_is_forgotten_after_it_was_read() -> None:
+    told = Told()
+    async with apart(serving(told)) as telemetry:
+        start = telemetry._start
+
+        async def meanwhile() -> Sampler:
+            telemetry.forget("web-1")
+            return await start()
+
+        telemetry._start = meanwhile
+        await telemetry.read([workloads()])
+        assert told.forgotten == []
+        await telemetry.read([])
+        assert told.forgotten == ["web-1"]
+
+
+async def test_one_that_is_forgotten_while_others_are_told_and_comes_back_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with apart(serving(Told())) as telemetry:
+        await telemetry.read([workloads()])
+        say, forgets = Line.say, ["web-1"]
+
+        async def meanwhile(line: Line, word: Word) -> None:
+            await say(line, word)
+            while forgets:
+                telemetry.forget(forgets.pop())
+
+        monkeypatch.setattr(Line, "say", meanwhile)
+        for _ in range(2):
+            assert await telemetry.read([workloads()]) == {"web-1": READING}
 
 
 @pytest.mark.parametrize("requests", [0, 40])

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Final
 
 from daemon import logs
-from daemon.aio import interpreter
+from daemon.aio import interpreter, process
 from daemon.aio.clock import SystemClock
 from daemon.aio.parsing import ParserPool
 from daemon.meshes.registry import schemas
@@ -18,7 +18,7 @@ from daemon.telemetry.apart.answering import answer
 from daemon.telemetry.apart.words import Begin, Line
 from daemon.telemetry.factory import telemetry_from
 
-ARGV: Final = (sys.executable, "-m", "daemon.sampler")
+ARGV: Final = tuple(process.of_module("daemon.sampler"))
 """Who starts one adds the number."""
 log = logging.getLogger("daemon.sampler")  # it runs as __main__
 

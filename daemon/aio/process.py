@@ -41,6 +41,14 @@ def with_parent_death_signal(argv: Sequence[str | Path], *, ended_by: signal.Sig
     return [sys.executable, "-I", "-S", "-c", _SHIM, str(os.getpid()), str(ended_by.value), *map(str, argv)]
 
 
+def of_module(name: str, *arguments: str) -> list[str]:
+    """What to start for a module of ours as a program: with this interpreter, wherever the console script is.
+
+    ``-P``: without it Python looks into the working directory first, and a ``config.py`` that lies there would be taken for ours.
+    """
+    return [sys.executable, "-P", "-m", name, *arguments]
+
+
 async def start(
     argv: Sequence[str | Path],
     *,

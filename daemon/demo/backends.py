@@ -1,7 +1,6 @@
 """The versions of the service as the demo sees them: a process each, whose behaviour can be changed while it serves."""
 
 import json
-import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 import aiohttp
 import msgspec
 
+from daemon.aio.process import of_module
 from daemon.demo.backend import Behaviour
 from daemon.demo.children import START_SECONDS, Child, DemoError, child
 
@@ -52,7 +52,7 @@ async def backends(behaviours: Mapping[str, Behaviour], *, folder: Path, seed: i
         started = {}
         for version, behaviour in behaviours.items():
             argv = [
-                *(sys.executable, "-m", "daemon.demo.backend", "--version", version, "--seed", f"{seed}-{version}"),
+                *of_module("daemon.demo.backend", "--version", version, "--seed", f"{seed}-{version}"),
                 *("--behaviour", msgspec.json.encode(behaviour).decode()),
             ]
             log = folder / f"backend-{version}.log"

@@ -4,7 +4,6 @@ The log of the answers, one line each, is the demo's own witness, which verdictd
 """
 
 import asyncio
-import sys
 from bisect import bisect_left
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -12,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
+from daemon.aio.process import of_module
 from daemon.aio.tasks import background
 from daemon.demo.children import Child, child
 
@@ -102,7 +102,7 @@ async def users(*, url: str, rate: float, seed: int, folder: Path, host: str = "
 
     ``host``: what they call the service; empty: as the URL has it.
     """
-    argv = [sys.executable, "-m", "daemon.demo.load", "--url", url, "--rate", f"{rate:g}", "--seed", str(seed)]
+    argv = of_module("daemon.demo.load", "--url", url, "--rate", f"{rate:g}", "--seed", str(seed))
     argv += ["--host", host] if host else []
     traffic, complete = TrafficLog(), asyncio.Event()
     async with (

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import msgspec
 
 from analyzers.counts import Sample
 from daemon import recordings
+from daemon.aio.process import of_module
 from daemon.demo.children import Child, DemoError, child
 from daemon.demo.demomesh import DemoMesh
 from daemon.errors import InvalidInput
@@ -122,8 +122,8 @@ async def watchdog(*, mesh: DemoMesh, folder: Path) -> AsyncIterator[Watchdog]:
 
 
 def command_line(settings_file: Path) -> list[str]:
-    """How verdictd is started, with this interpreter: the console script may not be on PATH."""
-    return [sys.executable, "-m", "daemon.cli", "run", "--config", str(settings_file)]
+    """How verdictd is started."""
+    return of_module("daemon.cli", "run", "--config", str(settings_file))
 
 
 async def _ready(process: Child, session: aiohttp.ClientSession) -> str:

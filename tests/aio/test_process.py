@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -83,3 +84,13 @@ async def test_a_child_in_the_middle_of_its_last_words_is_read_to_its_end() -> N
     assert await child.stdout.readline() == b"here\n"
     await process.end(child, patience_seconds=40.0)
     assert child.returncode == 0
+
+
+async def test_a_module_of_ours_is_not_looked_for_in_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In that of a project that has a ``config.py`` of its own the demo and a sampler did not start."""
+    (tmp_path / "config.py").write_text("raise SystemExit('not ours')")
+    monkeypatch.chdir(tmp_path)
+    child = await process.start(process.of_module("daemon.cli", "--version"), stdout=asyncio.subprocess.PIPE)
+    assert child.stdout is not None
+    assert (await child.stdout.readline()).startswith(b"verdictd")
+    assert await child.wait() == 0

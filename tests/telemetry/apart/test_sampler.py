@@ -75,6 +75,15 @@ async def test_one_that_is_killed_is_replaced_at_the_next_tick() -> None:
         assert telemetry.pid not in {None, first}
 
 
+async def test_a_module_of_ours_is_not_taken_from_the_folder_where_the_daemon_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.py").write_text("raise SystemExit")
+    monkeypatch.chdir(tmp_path)
+    async with sampled() as telemetry:
+        assert await gap_of(telemetry) == "baseline: no series yet"
+
+
 async def test_one_that_hangs_is_ended_and_replaced() -> None:
     async with sampled() as telemetry:
         await gap_of(telemetry)

@@ -26,7 +26,7 @@ _INTRODUCTION = """# Metrics
 <!-- Made from the code by `python -m tests.docs --write`; do not edit. -->
 
 `GET /metrics` has them, without a token, in Prometheus' text format or in OpenMetrics;
-`GET /metrics?name[]=NAME` has those that are named.
+`GET /metrics?name[]=NAME` has those that are named; of a histogram by its name, or by that of a part (`..._count`).
 
 - `verdictd_verdicts_total` is there at 0, for each way to end, from the first release of a service on, so that
   `increase(verdictd_verdicts_total{outcome="rollback"}[5m]) > 0` is true of its first rollback too.

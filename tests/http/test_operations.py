@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Iterator
 
+import pytest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -50,6 +51,15 @@ async def test_a_scraper_that_names_metrics_gets_those_and_no_others() -> None:
         _, text = await api.call("GET", "/metrics?name[]=verdictd_releases&name[]=nobody_knows_it")
         found = re.findall(r"^(\w+)", text, re.MULTILINE)
         assert found == ["verdictd_releases"] * len(Stage)
+
+
+@pytest.mark.parametrize("name", ["verdictd_judging_seconds_bucket", "verdictd_judging_seconds"])
+async def test_a_histogram_may_be_named_as_the_page_of_metrics_names_it_or_by_a_part(name: str) -> None:
+    async with serving() as api:
+        api.metrics.round("mesh", releases=1, sampling_seconds=0.1, judging_seconds=0.1)
+        _, text = await api.call("GET", f"/metrics?name[]={name}")
+        found = set(re.findall(r"^(\w+)", text, re.MULTILINE))
+        assert found == ({name} if name.endswith("_bucket") else {f"{name}_{part}" for part in ("bucket", "count", "sum")})
 
 
 async def test_the_event_loop_goes_on_while_metrics_are_written() -> None:

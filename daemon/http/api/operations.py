@@ -21,6 +21,9 @@ from daemon.http.guard import Open
 from daemon.http.openapi import DOCUMENT
 from daemon.http.problems import Handler
 
+_PARTS: Final = ("_bucket", "_count", "_sum")
+"""Of a histogram: who names one means these samples, of which none has its name."""
+
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
     """Whether every component works that is needed; each with ``ok`` or the reason, also those that are only missed."""
@@ -109,7 +112,8 @@ class _Operations:
             self._ports.metrics.set_components({name: why is None for name, why in {**found.needed, **found.helpful}.items()})
             encoder, content_type = choose_encoder(request.headers.get("Accept", ""))
             registry, names = self._ports.metrics.registry, request.query.getall("name[]", [])
-            body = await asyncio.to_thread(encoder, registry.restricted_registry(names) if names else registry)
+            samples = [name + part for name in names for part in ("", *_PARTS)]
+            body = await asyncio.to_thread(encoder, registry.restricted_registry(samples) if names else registry)
         response = web.Response(body=body, headers={"Content-Type": content_type})
         response.enable_compression()
         return response

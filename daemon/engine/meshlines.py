@@ -28,12 +28,18 @@ class MeshLines:
             TimedOut: the body took longer than that. The wait in the line does not count.
         """
         mesh, namespace = place_of(release)
-        async with self._companies[mesh].joined(namespace):
-            try:
-                async with asyncio.timeout(seconds):
-                    yield
-            except TimeoutError:
-                raise TimedOut(f"its routes were not found within {seconds:g} s") from None
+        async with self._companies[mesh].joined(namespace), in_time(seconds=seconds):
+            yield
+
+
+@asynccontextmanager
+async def in_time(*, seconds: float) -> AsyncIterator[None]:
+    """Raise ``TimedOut`` where the body takes longer."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise TimedOut(f"its routes were not found within {seconds:g} s") from None
 
 
 def place_of(release: Release) -> tuple[str, str]:

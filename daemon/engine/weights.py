@@ -17,7 +17,7 @@ from daemon.aio.tasks import TaskGroup, cancel_all
 from daemon.armpods import PodsByArm
 from daemon.engine import fanout
 from daemon.engine.dependencies import Mesh
-from daemon.engine.meshlines import MeshLines, place_of
+from daemon.engine.meshlines import MeshLines, in_time, place_of
 from daemon.engine.session import Session
 from daemon.engine.strategies import has_weight
 from daemon.errors import NotFound, VerdictdError
@@ -33,7 +33,8 @@ AGAIN_SECONDS, SELDOM_AGAIN_SECONDS = 2.0, 10.0
 """Between two questions for weights where nothing was heard of a change; the latter as above."""
 STALE_SECONDS = 60.0
 LOOKED_WITHIN_SECONDS = 30.0
-"""A look at one release that takes longer is given up: the next look waits for it, and what was seen of all others grows stale."""
+"""A look at one release, or a question for its weight, that takes longer is given up: the next one waits for it, and what was seen
+of all others grows stale."""
 _PAUSES = 5.0
 """So many times as long as it took is the pause that follows, within those bounds."""
 _KEPT_SECONDS = 900.0
@@ -190,7 +191,7 @@ class Weights:
         if mesh.home.follower is None or not has_weight(session.release.strategy):
             return
         try:
-            async with places:
+            async with places, in_time(seconds=LOOKED_WITHIN_SECONDS):
                 words = fanout.home_words(mesh.clusters, session.located)
                 weight = await mesh.home.follower.weight(session.release, located=words)
         except NotFound:

@@ -351,6 +351,25 @@ async def test_a_change_of_the_routes_is_known_at_once_and_not_at_the_next_look(
     assert set(follower.asked) == {"v2 is bad"}, "the router's own words of the arms"
 
 
+async def test_a_follower_that_never_says_one_weight_holds_up_the_others_for_a_while_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Mute(Follower):
+        async def weight(self, release: Release, *, located: str = "") -> float | None:
+            found = await super().weight(release, located=located)
+            if release.service == "mute":
+                await asyncio.Event().wait()
+            return found
+
+    time, clock, follower = LoopTime(monkeypatch), HandClock(), Mute()
+    weights = weights_of(HandRouter(), clock, follower)
+    hung = replace(watched("bad"), release=msgspec.structs.replace(RELEASE, service="mute"))
+    async with background(weights.follow(lambda: [hung, watched()])):
+        await until(lambda: len(follower.asked) == 2)
+        follower.percent = 50.0
+        time.passes(LOOKED_WITHIN_SECONDS)
+        await until(lambda: now(weights, clock) == 50.0, within_seconds=5.0)
+        assert now(weights, clock, "bad") is None
+
+
 async def test_routes_that_change_all_the_time_are_asked_a_sixth_of_the_time_at_most() -> None:
     """In a fleet of thousands some weight is always being stepped up, and each change has all of them asked."""
     clock, slept = HandClock(), list[float]()

@@ -16,9 +16,9 @@ silent      no newer scrape                                       canary, or all
                                                                   target: the tick is null, and the next one covers its time too.
                                                                   Some of the baseline: nothing yet; its growth is of a later tick
 behind      series stand a little lower than before, none of      as silent: it is older than what is remembered, whatever its
-            them by more than half                                time says (two stores behind one address)
+            them by more than half, not longer than a scrape      time says (two stores behind one address)
 restarted   a series stands lower than before, by more than half  this series from 0, the others' growth; those that have gone
-                                                                  stand at 0 from then on
+            or for longer                                         stand at 0 from then on
 churned     series have gone and others have come: some have      as known
             stayed, or they differ in callers and answers only
 renamed     all series have gone and others have come at once,    nothing: labels have changed, the new series hold the old
@@ -241,7 +241,7 @@ def newer(
         if counters is not None:
             seconds = snapshot.at - counters.at
             news = seconds > (_LATE_SPACINGS * spacing_seconds if snapshot.torn else 0.0)
-            news = news and not (one_process and _behind(counters.counters, snapshot))
+            news = news and not (one_process and _behind(counters, snapshot))
         else:
             news = not spacing_seconds or not this.overdue(target, snapshot.at, spacing_seconds=spacing_seconds)
         if news:
@@ -253,8 +253,14 @@ def newer(
     return found
 
 
-def _behind(old: Mapping[str, int], snapshot: ArmSnapshot) -> bool:
-    """Whether it was read before what is remembered, whatever its time says: another store has scraped it, sooner than that one."""
+def _behind(known: TargetCounters, snapshot: ArmSnapshot) -> bool:
+    """Whether it was read before what is remembered, whatever its time says: another store has scraped it, sooner than that one.
+
+    A time is off by less than a scrape: counters that still stand lower when the next one has been are of a process begun anew.
+    """
+    if 0.0 < _LATE_SPACINGS * snapshot.spacing_seconds < snapshot.at - known.at:
+        return False
+    old = known.counters
     falls = [(old[series], value) for series, (_, value) in snapshot.counters.items() if value < old.get(series, 0)]
     return bool(falls) and all(fell_a_little(before, value) for before, value in falls)
 

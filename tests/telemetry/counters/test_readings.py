@@ -100,6 +100,16 @@ def test_counters_that_fell_a_little_were_read_before_and_their_history_is_not_c
     assert counts(table.read(4, {"a": shown(4, 90_300)}, {"b": shown(4, 28_090, 1_502)})) == ((200, 0), (61, 1))
 
 
+def test_a_process_that_has_served_more_than_half_as_much_since_it_began_anew_is_counted_at_its_second_scrape() -> None:
+    """A canary that crashes again and again does so: its counters may never stand higher than what is known of them."""
+    table = Table(server_side=True)
+    table.read(1, {"a": shown(1, 90_000)}, {"b": shown(1, 60, 20)})
+    table.read(2, {"a": shown(2, 90_100)}, {"b": shown(2, 100, 30)})
+    assert table.read(3, {"a": shown(3, 90_200)}, {"b": shown(3, 60, 20)}).gap == "canary: no new scrape of b yet"
+    assert counts(table.read(4, {"a": shown(4, 90_300)}, {"b": shown(4, 62, 25)})) == ((200, 0), (87, 25))
+    assert counts(table.read(5, {"a": shown(5, 90_400)}, {"b": shown(5, 63, 27)})) == ((100, 0), (3, 2))
+
+
 def test_histograms_that_fell_a_little_were_read_before_and_their_history_is_no_latency() -> None:
     table = Table(server_side=True)
     table.read(1, {"a": shown(1, 900, latency=(0, 900, 900))}, {"b": shown(1, 300, latency=(0, 300, 300))})

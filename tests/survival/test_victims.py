@@ -47,7 +47,9 @@ def test_what_a_log_calls_an_error_is_a_fault_once_and_that_a_start_ended_is_not
 
 PARENT = """
 import subprocess, sys
-child = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()", *sys.argv[1:]], stdin=subprocess.PIPE)
+argv = [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()", *sys.argv[1:]]
+child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+child.stdout.readline()  # by then it is called so
 print(child.pid, flush=True)
 sys.stdin.read()
 """

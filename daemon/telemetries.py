@@ -79,7 +79,8 @@ def _apart(settings: Settings, entry: PrometheusTelemetry, *, name: str, clock: 
         partial(Sampler.started, ARGV, first),
         schema=schema_of(entry, schemas()),
         tick_seconds=entry.tick_seconds,
-        answer_seconds=2.0 * entry.tick_seconds + 3.0 * entry.timeout_seconds,
+        # A store that has nothing yet is asked several times, over longer and longer times, and the sampler has to start.
+        answer_seconds=2.0 * entry.tick_seconds + 6.0 * entry.timeout_seconds,
         clock=clock,
     )
 

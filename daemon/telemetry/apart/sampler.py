@@ -3,6 +3,7 @@
 import socket
 from asyncio.subprocess import Process
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from typing import Self
 
 from daemon.aio import process
@@ -33,20 +34,16 @@ class Sampler:
             OSError: it cannot be started, or has ended at once.
         """
         ours, theirs = socket.socketpair()
-        try:
-            child = await process.start([*argv, str(theirs.fileno())], stderr=None, pass_fds=[theirs.fileno()])
-        except BaseException:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-        made = cls(child, await Line.opened(ours))
-        try:
-            await made.line.say(first)
-        except BaseException:
-            await made.end()
-            raise
-        return made
+        async with AsyncExitStack() as undoing:
+            undoing.callback(ours.close)
+            with theirs:
+                child = await process.start([*argv, str(theirs.fileno())], stderr=None, pass_fds=[theirs.fileno()])
+            undoing.push_async_callback(process.end, child, patience_seconds=_PATIENCE_SECONDS)
+            line = await Line.opened(ours)
+            undoing.callback(line.close)
+            await line.say(first)
+            undoing.pop_all()
+        return cls(child, line)
 
     @property
     def pid(self) -> int:

@@ -8,16 +8,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from config.settings import PrometheusTelemetry
+from daemon.aio import process
 from daemon.aio.clock import SystemClock
 from daemon.meshes.registry import schemas
 from daemon.sampler import ARGV
 from daemon.telemetry.apart.asking import SampledApart
 from daemon.telemetry.apart.sampler import Sampler
-from daemon.telemetry.apart.words import Begin
+from daemon.telemetry.apart.words import Begin, Line, Word
 from daemon.telemetry.factory import schema_of
 from tests.hand.ports import until
 from tests.hand.servers import stub
@@ -105,6 +107,27 @@ async def test_a_program_that_cannot_be_started_is_a_gap() -> None:
             Begin(name="near", settings=PrometheusTelemetry(url="http://x", dialect="envoy"), unparsed_bytes=1, log_level="info"),
         )
         assert "the sampler cannot be talked to" in await gap_of(telemetry)
+
+
+async def test_one_that_cannot_be_told_what_to_read_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[int] = []
+    begin = process.start
+
+    async def noted(*given: Any, **named: Any) -> asyncio.subprocess.Process:
+        made = await begin(*given, **named)
+        started.append(made.pid)
+        return made
+
+    async def deaf(_line: Line, _word: Word) -> None:
+        raise BrokenPipeError("nobody listens")
+
+    monkeypatch.setattr(process, "start", noted)
+    async with sampled() as telemetry:
+        with monkeypatch.context() as patched:
+            patched.setattr(Line, "say", deaf)
+            assert "nobody listens" in await gap_of(telemetry)
+        assert [runs(pid) for pid in started] == [False]
+        assert await gap_of(telemetry) == "baseline: no series yet"
 
 
 PARENT = """

@@ -118,7 +118,7 @@ def test_the_page_of_the_api_has_every_operation_with_what_it_needs() -> None:
     page = api.page()
     assert (
         "| `POST /v1/releases/{id}/rollback` | `rollbackRelease` | token (command) | "
-        "Take the traffic back now. | 202: Accepted; 400: " in page
+        "Take the traffic back now. | 202: It is carried out. " in page
     )
     assert "| `GET /healthz` | `getHealth` | nothing |" in page
     assert "| `limit` | query | Most entries in one answer. From 1 to 1000. 100 by default. |" in page

@@ -111,7 +111,7 @@ class Reverting:
         """
         turns = turns or Turns()
         async with AsyncExitStack() as ahead:
-            await ahead.enter_async_context(turns.asking(release.namespace))
+            await ahead.enter_async_context(turns.asking())
             if (why := await hindered()) is not None:
                 return _hindered(why)
             asked = await self._asked(router, release, located=located, owners=owners)

@@ -4,8 +4,6 @@ import asyncio
 from contextlib import AsyncExitStack, suppress
 from typing import Self
 
-import msgspec
-
 from config.settings import Limits
 from daemon.aio.tasks import cancel_all
 from daemon.engine.reverting import Reverting
@@ -199,11 +197,11 @@ async def test_nothing_is_patched_where_nobody_would_serve_any_more_when_the_tur
 
 
 async def test_so_many_ask_ahead_at_a_time_and_what_follows_waits_for_them_and_for_their_turn() -> None:
-    turns, stages = Turns(places=1, companies=1, most=2, longest_seconds=_NEVER_SECONDS), list[str]()
+    turns, stages = Turns(places=1, ahead=2, longest_seconds=_NEVER_SECONDS), list[str]()
     asked, over = asyncio.Event(), asyncio.Event()
 
     async def one(name: str) -> None:
-        async with turns.asking(None):
+        async with turns.asking():
             stages.append(f"{name} asks")
             await asked.wait()
         async with turns.turn():
@@ -227,27 +225,8 @@ async def test_so_many_ask_ahead_at_a_time_and_what_follows_waits_for_them_and_f
     assert stages[4:] == ["second has its turn", "third has its turn", "what follows"]
 
 
-async def test_neighbours_ask_in_one_company_and_the_others_when_all_of_it_have_their_turn(clock: HandClock) -> None:
-    turns, told, over = Turns(companies=1, most=3, longest_seconds=_NEVER_SECONDS), list[str](), asyncio.Event()
-
-    class Asked(FakeRouter):
-        async def check_baseline(self, release: Release, *, located: str = "") -> str:
-            told.append(release.namespace)
-            await over.wait()
-            return await super().check_baseline(release, located=located)
-
-    procedure = Reverting(clock=clock, limits=LIMITS, random=lambda: 0.5)
-    releases = [msgspec.structs.replace(RELEASE, namespace=one) for one in ("shop", "bank", "shop", "bank", "shop", "shop")]
-    runs = [asyncio.create_task(procedure.run(Asked(clock), one, turns=turns)) for one in releases]
-    await turned()
-    assert told == ["shop"] * 3
-    over.set()
-    assert {(await one).action for one in runs} == {Action.REVERT}
-    assert told == ["shop"] * 3 + ["bank"] * 2 + ["shop"]
-
-
 async def test_the_next_one_asks_when_who_has_asked_has_its_turn(clock: HandClock) -> None:
-    turns, over = Turns(places=1, companies=1, most=1, longest_seconds=_NEVER_SECONDS), asyncio.Event()
+    turns, over = Turns(places=1, ahead=1, longest_seconds=_NEVER_SECONDS), asyncio.Event()
     has_it = asyncio.create_task(has_the_turn(turns, over))
     await turned()
     procedure = Reverting(clock=clock, limits=LIMITS, random=lambda: 0.5)
@@ -264,7 +243,7 @@ async def test_what_follows_waits_also_for_one_that_has_asked_and_comes_for_its_
     turns, asked, over = Turns(longest_seconds=_NEVER_SECONDS), asyncio.Event(), asyncio.Event()
 
     async def one() -> None:
-        async with turns.asking(None):
+        async with turns.asking():
             await asked.wait()
         async with turns.turn():
             await over.wait()

@@ -17,6 +17,7 @@ from daemon.bus.embedded import EmbeddedServer, embedded_server, find_binary
 from daemon.bus.opening import Bus, open_bus
 from daemon.errors import InvalidInput, TransientError, Unavailable
 from daemon.ports.durable import Kept
+from tests.hand.processes import is_running
 from tests.hand.waiting import until
 from tests.servers.run import listens
 
@@ -33,14 +34,6 @@ async def main():
 
 asyncio.run(main())
 """
-
-
-def is_running(pid: int | None) -> bool:
-    """Whether the process runs (a zombie does not)."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 async def read(bus: Bus, key: str) -> Kept | None:

@@ -63,6 +63,13 @@ def claim(**over: Any) -> Claim:
     return replace(Claim(object=ObjectName(kind="Rollout", namespace="shop", name="web"), reacts_within_seconds=2.0), **over)
 
 
+async def asked(api: Cluster, verb: str, *, times: int, by: asyncio.Task[str]) -> None:
+    """Until it was asked so often, by who goes on."""
+    while api.count(verb) < times:
+        assert not by.done()
+        await asyncio.sleep(0.01)
+
+
 @pytest.mark.parametrize(
     "strategy",
     [
@@ -170,9 +177,7 @@ async def test_one_that_has_not_heard_that_it_is_to_abort_goes_on_and_is_told_ag
     owner = ArgoRollouts(client, heard_within_seconds=30.0)
     assert await owner.claims(HOSTS) == claim()
     telling = asyncio.create_task(owner.abort(HOSTS, claim()))
-    while not api.count("PATCH"):
-        assert not telling.done()
-        await asyncio.sleep(0.01)
+    await asked(api, "PATCH", times=1, by=telling)
     assert api.get(ROLLOUTS, "shop", "web")["status"] == {**GOES_ON, "abort": True, **after}
     rollout(api, **ABORTED)
     assert await telling == "status.abort is set, and it has aborted"
@@ -185,9 +190,7 @@ async def test_it_is_told_until_it_says_that_it_has_aborted_also_where_it_change
     item = api.get(ROLLOUTS, "shop", "web")
     api.faults["PATCH"] = [says(item), status(409, "the object has been modified")]
     telling = asyncio.create_task(ArgoRollouts(client, heard_within_seconds=30.0).abort(HOSTS, claim()))
-    while api.count("PATCH") < 3:
-        assert not telling.done()
-        await asyncio.sleep(0.01)
+    await asked(api, "PATCH", times=3, by=telling)
     rollout(api, **ABORTED)
     assert await telling == "status.abort is set, and it has aborted"
     await client.close()
@@ -197,9 +200,7 @@ async def test_a_promotion_without_steps_is_ended_too_since_it_would_outdo_the_a
     rollout(api, promoteFull=True)
     client = api.client()
     telling = asyncio.create_task(ArgoRollouts(client, heard_within_seconds=30.0).abort(HOSTS, claim()))
-    while not api.count("PATCH"):
-        assert not telling.done()
-        await asyncio.sleep(0.01)
+    await asked(api, "PATCH", times=1, by=telling)
     assert api.get(ROLLOUTS, "shop", "web")["status"] == {**GOES_ON, "abort": True, "promoteFull": False}
     rollout(api, **ABORTED)
     await telling
@@ -231,9 +232,7 @@ async def test_it_is_waited_for_until_it_says_that_it_has_aborted(api: Cluster) 
     rollout(api)
     client = api.client()
     telling = asyncio.create_task(ArgoRollouts(client, heard_within_seconds=30.0).abort(HOSTS, claim()))
-    while api.count("GET") < 4:  # it looks again and again
-        assert not telling.done()
-        await asyncio.sleep(0.01)
+    await asked(api, "GET", times=4, by=telling)  # it looks again and again
     rollout(api, **ABORTED)
     assert await telling == "status.abort is set, and it has aborted"
     await client.close()

@@ -15,6 +15,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from daemon.offline.plotting.terminal import Canvas
+from tests.hand.processes import is_running
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(150)]
 
@@ -76,15 +77,8 @@ async def gone(processes: dict[int, str], *, seconds: float) -> dict[int, str]:
     left = processes
     while left and time.monotonic() < deadline:
         await asyncio.sleep(0.05)
-        left = {pid: name for pid, name in left.items() if _runs(pid)}
+        left = {pid: name for pid, name in left.items() if is_running(pid)}
     return left
-
-
-def _runs(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 @pytest.mark.usefixtures("measured")

@@ -16,6 +16,7 @@ from daemon.demo.backends import backends
 from daemon.demo.children import DemoError, child
 from daemon.demo.edge import edge, envoy_path
 from daemon.demo.traffic import NO_ANSWER, TrafficLog, users
+from tests.hand.processes import is_running
 from tests.hand.waiting import until
 
 RATE = 200.0
@@ -144,15 +145,7 @@ async def test_children_end_with_a_demo_that_was_killed(tmp_path: Path) -> None:
     pid = int(await demo.stdout.readline())
     demo.kill()
     await demo.wait()
-    await until(lambda: not _runs(pid))
-
-
-def _runs(pid: int) -> bool:
-    """A zombie has ended; only nobody has asked for its exit code yet."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+    await until(lambda: not is_running(pid))
 
 
 @live

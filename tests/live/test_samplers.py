@@ -10,17 +10,13 @@ import pytest
 
 from daemon.demo.backend import Behaviour
 from daemon.model import Action, Outcome
+from tests.hand.processes import samplers_of
 from tests.live.field import FAILING, UNHURRIED, Field, field_of
 from tests.servers.prometheus import prometheus
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]
 
 STARTS = re.compile(r'^verdictd_sampler_starts_total{telemetry="edge"} (\S+)$', re.MULTILINE)
-
-
-def samplers_of(pid: int) -> list[int]:
-    children = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
-    return [one for one in children if b"daemon.sampler" in Path(f"/proc/{one}/cmdline").read_bytes()]
 
 
 def runs(pid: int) -> bool:

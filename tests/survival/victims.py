@@ -17,6 +17,7 @@ from daemon.demo.apiserver import api_answers, write_tokens
 from daemon.demo.children import child
 from tests.hand.broker import Broker
 from tests.hand.daemons import DaemonApi
+from tests.hand.processes import samplers_of
 from tests.hand.timeofday import TimeOfDay
 from tests.servers.etcd import etcd
 from tests.servers.kube_apiserver import KubeApiServer
@@ -129,12 +130,7 @@ class Sampler:
     @property
     def pid(self) -> int | None:
         """A child of the daemon's."""
-        of = self.daemon.pid
-        with suppress(OSError):  # either may end meanwhile
-            for child_pid in Path(f"/proc/{of}/task/{of}/children").read_text().split():
-                if b"daemon.sampler" in Path(f"/proc/{child_pid}/cmdline").read_bytes():
-                    return int(child_pid)
-        return None
+        return next(iter(samplers_of(self.daemon.pid)), None)
 
     async def back(self) -> None:
         """The daemon sees to it."""

@@ -27,8 +27,9 @@ BASELINE, CANARY = 0, 1
 SCRAPED = "up"
 """What Prometheus itself says of each target at each scrape."""
 _FORGET_ABOVE = 4
-_FORGET_LEAST = 256
 """Series kept, as a multiple of those met in one reading; more are forgotten."""
+_FORGET_LEAST = 256
+"""Series that are taken for met at least."""
 _PROXYS_LABELS = ("source_", "destination_", "response_", "request_", "grpc_", "connection_", "client_", "envoy_", "consul_")
 """What a proxy itself says of a request: values of these come and go with callers and with answers."""
 _SIDECARS_PORTS = (":15020", ":15090")

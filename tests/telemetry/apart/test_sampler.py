@@ -22,6 +22,7 @@ from daemon.telemetry.apart.sampler import Sampler
 from daemon.telemetry.apart.words import Begin, Line, Word
 from daemon.telemetry.factory import schema_of
 from tests.hand.ports import until
+from tests.hand.processes import is_running
 from tests.hand.servers import stub
 from tests.telemetry.support import watch
 
@@ -48,13 +49,6 @@ async def gap_of(telemetry: SampledApart) -> str:
     return (await telemetry.read([watch()]))["web-1"].gap or ""
 
 
-def runs(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
 async def test_it_reads_and_ends_with_the_daemon_in_order() -> None:
     async with sampled() as telemetry:
         assert await gap_of(telemetry) == "baseline: no series yet"
@@ -62,7 +56,7 @@ async def test_it_reads_and_ends_with_the_daemon_in_order() -> None:
         assert pid is not None
         assert await gap_of(telemetry) == "baseline: no series yet"
         assert (telemetry.pid, telemetry.starts) == (pid, 1)
-    assert not runs(pid)
+    assert not is_running(pid)
 
 
 async def test_one_that_is_killed_is_replaced_at_the_next_tick() -> None:
@@ -71,7 +65,7 @@ async def test_one_that_is_killed_is_replaced_at_the_next_tick() -> None:
         first = telemetry.pid
         assert first is not None
         os.kill(first, signal.SIGKILL)
-        await until(lambda: not runs(first))
+        await until(lambda: not is_running(first))
         assert "the sampler cannot be talked to" in await gap_of(telemetry)
         assert await gap_of(telemetry) == "baseline: no series yet"
         assert telemetry.pid not in {None, first}
@@ -94,7 +88,7 @@ async def test_one_that_hangs_is_ended_and_replaced() -> None:
         os.kill(first, signal.SIGSTOP)
         telemetry._answer_seconds = 0.5
         assert await gap_of(telemetry) == "the sampler did not answer within 0.5 s"
-        assert not runs(first)
+        assert not is_running(first)
         telemetry._answer_seconds = 60.0
         assert await gap_of(telemetry) == "baseline: no series yet"
 
@@ -126,7 +120,7 @@ async def test_one_that_cannot_be_told_what_to_read_is_ended(monkeypatch: pytest
         with monkeypatch.context() as patched:
             patched.setattr(Line, "say", deaf)
             assert "nobody listens" in await gap_of(telemetry)
-        assert [runs(pid) for pid in started] == [False]
+        assert [is_running(pid) for pid in started] == [False]
         assert await gap_of(telemetry) == "baseline: no series yet"
 
 
@@ -152,7 +146,7 @@ async def test_it_does_not_outlive_a_daemon_that_is_killed(how: signal.Signals) 
     parent = await asyncio.create_subprocess_exec(sys.executable, "-c", PARENT, stdout=asyncio.subprocess.PIPE)
     assert parent.stdout is not None
     pid = int(await parent.stdout.readline())
-    assert runs(pid)
+    assert is_running(pid)
     parent.send_signal(how)
     await parent.wait()
-    await until(lambda: not runs(pid))
+    await until(lambda: not is_running(pid))
